@@ -15,7 +15,7 @@ import pydantic
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
 
-from magnostic.errors import RecipeError
+from magnostic.errors import RecipeError, did_you_mean
 
 Policy = Literal["keep", "drop", "together"]
 Protocol = Literal["random", "patient", "accession", "official"]
@@ -193,8 +193,11 @@ class Recipe(_Section):
         if isinstance(self.train, Probe):
             if len(self.train.c) > 1 and self.split.val_fraction == 0:
                 raise ValueError("train.c lists several values: give split.val_fraction > 0")
-            if self.balance.when == "before-val-leaky":
-                raise ValueError("balance.when before-val-leaky is for train.method finetune")
+            if self.balance.method == "oversample":
+                raise ValueError(
+                    "balance.method oversample is for train.method finetune; features of a probe "
+                    "are computed once, so use class-weights"
+                )
         if self.balance.when == "before-val-leaky" and self.balance.method != "oversample":
             raise ValueError("balance.when before-val-leaky needs balance.method oversample")
         return self
@@ -204,15 +207,30 @@ class Recipe(_Section):
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
+def shipped() -> dict[str, Path]:
+    """Recipes that come along, by name: inside an installed package, or beside its source."""
+    here = Path(__file__).parent
+    folders = (here / "recipes", here.parents[1] / "recipes")
+    return {path.stem: path for folder in folders for path in sorted(folder.glob("*.yaml"))}
+
+
 def load(path: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a recipe file and apply ``--section.field value`` overrides.
+    """Read a recipe file, or one that comes along by its name, and apply overrides.
+
+    Args:
+        path: a YAML file or a name of :func:`shipped`.
+        overrides: ``--section.field value`` tokens.
 
     Raises RecipeError naming the file and field, with the nearest known field's name.
     """
+    if not path.exists():
+        known = shipped()
+        if str(path) not in known:
+            near = did_you_mean(path.stem, known)
+            raise RecipeError(f"{path}: no such recipe{near}; known by name: {', '.join(known)}")
+        path = known[str(path)]
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise RecipeError(f"{path}: no such recipe; recipes/ holds those that come along") from None
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: cannot be read as text ({error})") from None
     except yaml.YAMLError as error:

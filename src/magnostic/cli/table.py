@@ -1,0 +1,49 @@
+"""The table that ends a training: protocols side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from magnostic.files import read_json
+
+_NOT_DISJOINT = ("random",)
+
+
+def print_results(run: Path) -> None:
+    """Accuracy with interval, macro F1 and AUC of each protocol, and where the report lies."""
+    metrics = read_json(run / "metrics.json")
+    task = read_json(run / "run.json")["task"]
+    table = Table(title=f"Test results, task {task}: {run}")
+    for heading in ("protocol", "accuracy (95% CI)", "balanced acc.", "macro F1", "AUC", "n"):
+        table.add_column(heading, justify="left" if heading == "protocol" else "right")
+    for protocol, result in metrics["protocols"].items():
+        overall = result["overall"]
+        apart = "patients mixed" if protocol in _NOT_DISJOINT else "patients apart"
+        table.add_row(
+            f"{protocol} ({apart})",
+            with_interval(overall["accuracy"]),
+            number(overall["balanced_accuracy"]["estimate"]),
+            number(overall["macro_f1"]["estimate"]),
+            number(overall["macro_auc"]["estimate"]),
+            str(result["n_images"]),
+        )
+    Console().print(table)
+    if read_json(run / "data.json")["synthetic"]:
+        print("SYNTHETIC: phantom images; these figures say nothing about patients.")
+    if set(metrics["protocols"]) == {"random"}:
+        print("One patient stands on both sides here; add --split.protocols random,patient")
+    print(f"report: {run / 'report.html'}")
+
+
+def number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def with_interval(metric: dict[str, Any]) -> str:
+    if metric.get("low") is None:
+        return number(metric["estimate"])
+    return f"{number(metric['estimate'])} ({number(metric['low'])} to {number(metric['high'])})"

@@ -1,0 +1,203 @@
+"""A manifest: a CSV with one photograph a row, for data sets of any layout.
+
+Required columns: ``path`` (relative to the manifest's folder, or absolute) and ``label``. Optional:
+``patient, slide, accession, magnification, image_id, tumour_type, malignancy`` and
+``pixel_hash, width, height``; where a row gives these last three, its pixels are not decoded.
+The file's own column names are mapped with ``columns`` (ours -> the file's).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+
+from magnostic.data import labels
+from magnostic.data.assemble import Found, assemble
+from magnostic.data.images import GIVEN, BadFile, Images
+from magnostic.data.scan import Scanned, scan
+from magnostic.errors import DataError, did_you_mean
+
+REQUIRED: Final = ("path", "label")
+OPTIONAL: Final = (
+    "patient",
+    "slide",
+    "accession",
+    "magnification",
+    "image_id",
+    "pixel_hash",
+    "width",
+    "height",
+    "tumour_type",
+    "malignancy",
+)
+_KNOWN: Final = (*REQUIRED, *OPTIONAL)
+_NUMBERS: Final = {"magnification": 32_767, "width": 2**31 - 1, "height": 2**31 - 1}
+
+
+def read(source: Path, columns: Mapping[str, str] | None, on_bad: str, workers: int) -> Images:
+    """The images table of a manifest.
+
+    A slide stands in for a missing patient, and a patient for a missing accession. Types and
+    malignancy are filled where all labels are BreakHis types or ``benign``/``malignant``.
+
+    Raises DataError for a missing column, a row that stands twice, and (``on_bad`` ``stop``) for
+    rows whose values or files can't be used.
+    """
+    raw = _load(source, columns or {})
+    if raw.empty:
+        raise DataError(f"{source}: a header but no row; give a row for each photograph")
+    raw["path"] = raw["path"].str.strip().str.removeprefix("./")
+    _refuse_duplicates(source, raw)
+    faults = _faults(raw)
+    bad = [
+        BadFile(str(raw["path"].get(row)), fault, f"row {row}: {detail}")
+        for row, fault, detail in faults
+    ]
+    good = raw.drop(index=[row for row, _, _ in faults])
+    frame = _frame(source, good)
+    scanned: list[Scanned | BadFile] = []
+    need = frame[["pixel_hash", "width", "height"]].isna().any(axis=1).to_numpy()
+    frame["pixel_hash"] = GIVEN + frame["pixel_hash"]
+    if need.any():
+        scanned = scan([Path(p) for p in frame.loc[need, "path"]], workers)
+        whole = [s if isinstance(s, Scanned) else Scanned(0, 0, "") for s in scanned]
+        frame.loc[need, "pixel_hash"] = [s.pixel_hash for s in whole]
+        frame.loc[need, "width"] = [s.width for s in whole]
+        frame.loc[need, "height"] = [s.height for s in whole]
+        bad += [s for s in scanned if isinstance(s, BadFile)]
+        frame = frame[frame["pixel_hash"] != ""]
+    return assemble(Found(source, frame, None, bad), on_bad)
+
+
+def _load(source: Path, columns: Mapping[str, str]) -> pd.DataFrame:
+    """The known columns as text, blank where empty; index: row of the file, header is row 1."""
+    try:
+        raw = pd.read_csv(
+            source, dtype="str", encoding="utf-8-sig", keep_default_na=False, na_values=[""],
+            skip_blank_lines=False,
+        )  # fmt: skip
+    except (UnicodeDecodeError, pd.errors.ParserError) as error:
+        raise DataError(f"{source}: not a readable CSV in UTF-8 ({error}); mend it") from None
+    except pd.errors.EmptyDataError:
+        raise DataError(f"{source}: empty; expected a header with columns path,label") from None
+    except OSError as error:
+        raise DataError(f"{source}: cannot be read ({error.strerror}); mend it") from None
+    raw.index += 2
+    raw = raw.dropna(how="all").rename(columns=lambda name: str(name).strip())
+    found = ", ".join(raw.columns)
+    for ours, theirs in columns.items():
+        if ours not in _KNOWN:
+            raise DataError(
+                f"columns: {ours!r} is no column of a manifest{did_you_mean(ours, _KNOWN)}; "
+                f"known: {', '.join(_KNOWN)}"
+            )
+        if theirs not in raw.columns:
+            raise DataError(
+                f"{source}: column {theirs!r}, named for {ours!r}, is missing"
+                f"{did_you_mean(theirs, raw.columns)}; columns found: {found}"
+            )
+    for ours in REQUIRED:
+        if columns.get(ours, ours) not in raw.columns:
+            raise DataError(
+                f"{source}: column {ours!r} is missing (columns found: {found}); add it, or say "
+                f"which column it is with --column {ours}={_likely_column(ours, raw)}"
+            )
+    taken = {ours: columns.get(ours, ours) for ours in _KNOWN}
+    kept = {ours: raw[theirs] for ours, theirs in taken.items() if theirs in raw.columns}
+    return pd.DataFrame(kept, index=raw.index).reindex(columns=list(_KNOWN)).astype("str")
+
+
+def _likely_column(ours: str, raw: pd.DataFrame) -> str:
+    """The file's column that most likely holds ``ours``, else a placeholder."""
+    usual = {
+        "path": ("file", "filename", "file_name", "filepath", "image", "image_path", "img"),
+        "label": ("class", "target", "diagnosis", "dx", "y", "category"),
+    }
+    lower = {str(c).lower(): str(c) for c in raw.columns}
+    return next((lower[u] for u in usual.get(ours, ()) if u in lower), "NAME")
+
+
+def _refuse_duplicates(source: Path, raw: pd.DataFrame) -> None:
+    for column in ("path", "image_id"):
+        given = raw[column].dropna()
+        twice = given[given.duplicated()]
+        if twice.empty:
+            continue
+        value, second = twice.iloc[0], twice.index[0]
+        row = int((given == value).to_numpy().argmax())
+        first = given.index[row]
+        one, other = raw["label"].get(first), raw["label"].get(second)
+        labels_differ = f" with different labels, {one!r} and {other!r}" if one != other else ""
+        more = f" ({len(twice)} such rows)" if len(twice) > 1 else ""
+        raise DataError(
+            f"{source}: rows {first} and {second} give the same {column} {value!r}"
+            f"{labels_differ}{more}; keep one row for each photograph"
+        )
+
+
+def _faults(raw: pd.DataFrame) -> list[tuple[int, str, str]]:
+    """(row, fault, detail) of each row that can't be used; the first fault of a row counts."""
+    faults: dict[int, tuple[str, str]] = {}
+
+    def note(mask: pd.Series, fault: str, column: str, advice: str) -> None:
+        for row in raw.index[mask]:
+            value = raw[column].get(row)
+            shown = "is empty" if pd.isna(value) else f"is {value!r}"
+            faults.setdefault(int(row), (fault, f"column {column!r} {shown}; {advice}"))
+
+    note(raw["path"].isna() | (raw["path"] == ""), "no path", "path", "give the file")
+    note(raw["label"].isna(), "label unknown", "label", "give the class or leave out the row")
+    for column, meaning, words in (
+        ("tumour_type", labels.as_types(raw["tumour_type"]), labels.TYPE_WORDS),
+        ("malignancy", labels.as_malignancy(raw["malignancy"]), labels.MALIGNANCY_WORDS),
+    ):
+        unknown = raw[column].notna() & meaning.isna()
+        for value in raw.loc[unknown, column].unique():
+            hint = did_you_mean(str(value), words).strip(" ()")
+            known = f"known: {', '.join(dict.fromkeys(words.values()))}"
+            note(raw[column] == value, f"unknown {column}", column, hint or known)
+    derived = labels.malignancy_of(labels.as_types(raw["tumour_type"]))
+    stated = labels.as_malignancy(raw["malignancy"])
+    clash = derived.notna() & stated.notna() & (derived != stated)
+    note(clash, "contradiction", "malignancy", "that is not its tumour_type's; mend one of them")
+    for column, highest in _NUMBERS.items():
+        number = _number(raw[column])
+        wrong = raw[column].notna() & ~(number.between(1, highest) & (number % 1 == 0))
+        note(wrong, f"bad {column}", column, f"give a whole number from 1 to {highest}")
+    return [(row, *faults[row]) for row in sorted(faults)]
+
+
+def _number(values: pd.Series) -> pd.Series:
+    """Numbers; ``40X`` counts as 40."""
+    return pd.to_numeric(values.str.replace(r"\s*[Xx×]$", "", regex=True), errors="coerce")
+
+
+def _frame(source: Path, raw: pd.DataFrame) -> pd.DataFrame:
+    frame = raw[["image_id", "label", "accession", "pixel_hash"]].copy()
+    home = source.parent.absolute().as_posix().rstrip("/") + "/"
+    absolute = raw["path"].str.startswith("/").to_numpy(dtype=bool)
+    frame["path"] = raw["path"].where(absolute, home + raw["path"])
+    frame["slide_id"] = raw["slide"]
+    frame["patient_id"] = raw["patient"].fillna(raw["slide"])
+    frame["accession"] = raw["accession"].fillna(frame["patient_id"])
+    for column in _NUMBERS:
+        frame[column] = _number(raw[column])
+    if raw[["tumour_type", "malignancy"]].notna().any(axis=None):
+        frame["tumour_type"] = labels.as_types(raw["tumour_type"])
+        stated = labels.as_malignancy(raw["malignancy"])
+        frame["malignancy"] = stated.fillna(labels.malignancy_of(frame["tumour_type"]))
+    else:
+        frame = frame.assign(**labels.known_labels(raw["label"]))
+    frame["image_id"] = raw["image_id"].fillna(_ids(raw["path"], home))
+    frame["source"] = source.stem
+    return frame
+
+
+def _ids(path: pd.Series, home: str) -> pd.Series:
+    """File stems where these are unique, else paths as the manifest has them."""
+    below = path.str.removeprefix(home)
+    stem = below.str.replace(r"^.*/|\.[^./]+$", "", regex=True)
+    return below if stem.duplicated().any() else stem

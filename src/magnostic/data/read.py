@@ -1,0 +1,69 @@
+"""One door to every reader: a path in, an images table out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from magnostic.data import breakhis, folders, manifest
+from magnostic.data.images import Images
+from magnostic.data.scan import EXTENSIONS, find_images
+from magnostic.errors import DataError
+
+Format = Literal["auto", "breakhis", "manifest", "folders"]
+
+
+def read_images(
+    source: Path,
+    *,
+    format: Format = "auto",  # noqa: A002
+    on_bad: Literal["stop", "skip"] = "stop",
+    columns: Mapping[str, str] | None = None,
+    workers: int = 0,
+) -> Images:
+    """The images table of a data set.
+
+    Args:
+        source: a folder (any level of the BreakHis tree, or one folder a class), a manifest
+            (.csv), or an images table written earlier (.parquet).
+        format: how to read it; ``auto`` looks at what is there.
+        on_bad: ``stop`` with one error that lists every bad file, or ``skip`` them
+            (:attr:`Images.skipped` names them).
+        columns: for a manifest: our column name -> the file's.
+        workers: decoding threads; 0 for one a core.
+
+    Raises DataError where nothing is found, or nothing of the format; TableError for a broken
+    images table.
+    """
+    if not source.exists():
+        raise DataError(f"{source}: no such file or folder; check the path")
+    source = source.absolute()
+    if format == "auto" and source.suffix.lower() == ".parquet":
+        return Images.read(source)
+    if format == "manifest" or (format == "auto" and source.suffix.lower() == ".csv"):
+        if source.is_dir():
+            raise DataError(f"{source}: a folder; give the manifest itself, a .csv file")
+        return manifest.read(source, columns, on_bad, workers)
+    if columns:
+        raise DataError(f"{source}: columns are for a manifest; give a .csv file or leave them out")
+    if not source.is_dir():
+        raise DataError(
+            f"{source}: neither a folder nor a manifest (.csv) nor an images table (.parquet); "
+            "give one of these"
+        )
+    files = find_images(source)
+    if not files:
+        raise DataError(
+            f"{source}: no image at any depth (looked for {' '.join('*' + e for e in EXTENSIONS)})"
+            "; give the folder that holds BreaKHis_v1, one folder a class, or a manifest.csv"
+        )
+    if format == "breakhis" or (format == "auto" and breakhis.looks_like(source, files)):
+        return breakhis.read(source, files, on_bad, workers)
+    if format == "folders" or any(f.parent != source for f in files):
+        return folders.read(source, files, on_bad, workers)
+    raise DataError(
+        f"{source}: {len(files)} images, but no layout that is known: looked for BreakHis names "
+        "(SOB_B_A-14-22549AB-40-001.png) or tree levels, and for one folder a class. Sort them "
+        "into class folders, or give a manifest.csv with columns path,label"
+    )

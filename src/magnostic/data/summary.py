@@ -1,0 +1,151 @@
+"""What a data set holds: counts beside the paper's Table I, groups, sizes, duplicates."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import pandas as pd
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from magnostic.data.images import Images
+from magnostic.taxonomy import CODES, MAGNIFICATIONS
+
+#: Images by type and magnification (40, 100, 200, 400), Table I of the paper.
+PAPER_TABLE1: Final[dict[str, tuple[int, int, int, int]]] = {
+    "A": (114, 113, 111, 106),
+    "F": (253, 260, 264, 237),
+    "PT": (109, 121, 108, 115),
+    "TA": (149, 150, 140, 130),
+    "DC": (864, 903, 896, 788),
+    "LC": (156, 170, 163, 137),
+    "MC": (205, 222, 196, 169),
+    "PC": (145, 142, 135, 138),
+}
+#: Patients by malignancy as the paper counts them: slides, each (type, slide) pair one patient.
+PAPER_PATIENTS: Final = {"benign": 24, "malignant": 58}
+
+
+def table1(images: Images) -> pd.DataFrame:
+    """Images by type (index: the eight codes) and magnification, with the paper's beside.
+
+    Columns: ``40, 100, 200, 400, total, slides`` and the same with prefix ``paper_`` (no paper
+    count of slides by type exists). Images of other magnifications count in ``total`` alone.
+    """
+    known = images.table.dropna(subset=["tumour_type"])
+    counts = pd.crosstab(known["tumour_type"], known["magnification"])
+    counts = counts.reindex(index=list(CODES), columns=list(MAGNIFICATIONS), fill_value=0)
+    counts.columns = pd.Index([str(m) for m in MAGNIFICATIONS])
+    counts["total"] = known["tumour_type"].value_counts().reindex(list(CODES), fill_value=0)
+    slides = known.groupby("tumour_type")["slide_id"].nunique()
+    counts["slides"] = slides.reindex(list(CODES), fill_value=0)
+    for place, magnification in enumerate(MAGNIFICATIONS):
+        counts[f"paper_{magnification}"] = [PAPER_TABLE1[c][place] for c in CODES]
+    counts["paper_total"] = [sum(PAPER_TABLE1[c]) for c in CODES]
+    return counts.rename_axis(None)
+
+
+def summarize(images: Images) -> dict[str, Any]:
+    """The fields of ``data.json`` that concern the images; None where a count isn't known."""
+    table = images.table
+    typed = table.dropna(subset=["tumour_type", "magnification"])
+    pairs = typed.groupby(["tumour_type", "magnification"], as_index=False).size()
+    counts: dict[str, dict[str, int]] = {}
+    for code, magnification, n in pairs.itertuples(index=False):
+        counts.setdefault(str(code), {})[str(int(magnification))] = int(n)
+    sizes = table.groupby(["width", "height"], as_index=False).size()
+    shared = table.loc[table["pixel_hash"].duplicated(keep=False), "pixel_hash"]
+    return {
+        "data_hash": images.data_hash,
+        "synthetic": images.synthetic,
+        "sources": sorted(table["source"].unique()),
+        "n_images": len(table),
+        "n_slides": _distinct(table["slide_id"]),
+        "n_patients": _distinct(table["patient_id"]),
+        "n_accessions": _distinct(table["accession"]),
+        "classes": {str(k): int(n) for k, n in table["label"].value_counts().sort_index().items()},
+        "counts": counts,
+        "sizes": {f"{w}x{h}": int(n) for w, h, n in sizes.itertuples(index=False)},
+        "n_duplicate_groups": int(shared.nunique()),
+        "n_duplicate_images": len(shared),
+        "skipped": [vars(bad) for bad in images.skipped],
+    }
+
+
+def render(images: Images) -> RenderableType:
+    """The summary for a terminal of 80 columns or more."""
+    told = summarize(images)
+    whole = images.table["tumour_type"].notna().all()
+    lines = [_groups_line(told), _sizes_line(told), _duplicates_line(told)]
+    if told["synthetic"]:
+        lines.insert(0, "SYNTHETIC phantom images: nothing here says anything about patients.")
+    if images.skipped:
+        lines.append(f"{len(images.skipped)} bad files left out:")
+        lines += [f"  {b.path}: {b.fault}: {b.detail}" for b in images.skipped[:20]]
+        if len(images.skipped) > 20:
+            lines.append(f"  … and {len(images.skipped) - 20} more")
+    return Group(_types(images) if whole else _labels(told), *(Text(line) for line in lines))
+
+
+def _types(images: Images) -> Table:
+    counts = table1(images)
+    shown = Table(
+        title="Images by type and magnification (the paper's count where it differs)",
+        title_justify="left",
+        box=box.SIMPLE,
+        padding=(0, 0, 0, 1),
+        show_footer=True,
+    )
+    columns = [*(str(m) for m in MAGNIFICATIONS), "total"]
+    shown.add_column("type", footer="all")
+    for column in columns:
+        head = column if column == "total" else f"{column}X"
+        footer = _beside(int(counts[column].sum()), int(counts[f"paper_{column}"].sum()))
+        shown.add_column(head, justify="right", footer=footer)
+    shown.add_column("slides", justify="right", footer=str(counts["slides"].sum()))
+    for code in CODES:
+        row = counts.loc[[code]].iloc[0].to_dict()
+        cells = [_beside(row[c], row[f"paper_{c}"]) for c in columns]
+        last_benign = code == "TA"
+        shown.add_row(code, *cells, str(row["slides"]), end_section=last_benign)
+    return shown
+
+
+def _beside(ours: int, papers: int) -> str:
+    return str(ours) if ours == papers else f"{ours} ({papers})"
+
+
+def _labels(told: dict[str, Any]) -> Table:
+    shown = Table(title="Images by label", title_justify="left", show_footer=True, box=box.SIMPLE)
+    shown.add_column("label", footer="all")
+    shown.add_column("images", justify="right", footer=str(told["n_images"]))
+    for label, n in told["classes"].items():
+        shown.add_row(Text(label), str(n))
+    return shown
+
+
+def _groups_line(told: dict[str, Any]) -> str:
+    known = [("slides", "n_slides"), ("patients", "n_patients"), ("accessions", "n_accessions")]
+    counts = [f"{told[key]} {what}" for what, key in known if told[key] is not None]
+    return f"{told['n_images']} images, {', '.join(counts) or 'no patient information'}"
+
+
+def _sizes_line(told: dict[str, Any]) -> str:
+    by_count = sorted(told["sizes"].items(), key=lambda item: -item[1])
+    shown = ", ".join(f"{size} ({n})" for size, n in by_count[:4])
+    more = f", and {len(by_count) - 4} other sizes" if len(by_count) > 4 else ""
+    return f"sizes: {shown}{more}"
+
+
+def _duplicates_line(told: dict[str, Any]) -> str:
+    if not told["n_duplicate_images"]:
+        return "no two images have the same pixels"
+    images, sets = told["n_duplicate_images"], told["n_duplicate_groups"]
+    return f"{images} images share their pixels with another, in {sets} sets"
+
+
+def _distinct(values: pd.Series) -> int | None:
+    """How many values; None where any is unknown."""
+    return None if values.isna().any() else int(values.nunique())

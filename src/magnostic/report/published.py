@@ -1,0 +1,171 @@
+"""Numbers printed elsewhere, kept as data, with the contradictions of their sources noted.
+
+``PAPER`` is Nishio, Nishio and Nishio, "Magnification Independent Multi-Classification of Breast
+Cancer in Histopathology Images Using Deep Learning". Shares are percentages as printed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+PAPER: Final = (
+    "J. Nishio, N. Nishio, A. Nishio: Magnification Independent Multi-Classification of Breast "
+    "Cancer in Histopathology Images Using Deep Learning, 2024."
+)
+BREAKHIS: Final = (
+    "F. A. Spanhol, L. S. Oliveira, C. Petitjean, L. Heutte: A Dataset for Breast Cancer "
+    "Histopathological Image Classification. IEEE Transactions on Biomedical Engineering 63(7), "
+    "2016, doi:10.1109/TBME.2015.2496264."
+)
+BREAKHIS_LICENCE: Final = "CC BY 4.0, as given by the data-set documentation of kaiko-ai/eva."
+
+#: Table I of the paper: images by type at 40, 100, 200 and 400X. Agrees with the data set itself.
+TABLE_I: Final[dict[str, tuple[int, int, int, int]]] = {
+    "A": (114, 113, 111, 106),
+    "F": (253, 260, 264, 237),
+    "PT": (109, 121, 108, 115),
+    "TA": (149, 150, 140, 130),
+    "DC": (864, 903, 896, 788),
+    "LC": (156, 170, 163, 137),
+    "MC": (205, 222, 196, 169),
+    "PC": (145, 142, 135, 138),
+}
+#: Slides by type in the data set; "patients" in Table I (24 benign, 58 malignant), of which one
+#: slide (14-13412) counts twice because it stands under DC and LC.
+SLIDES: Final[dict[str, int]] = {
+    "A": 4, "F": 10, "PT": 3, "TA": 7, "DC": 38, "LC": 5, "MC": 9, "PC": 6,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Row:
+    """One published result.
+
+    values: accuracy, precision, recall, F1 in percent, None where not printed.
+    augmentation: of the training images, where said.
+    variants: other figures that the same source prints for the same result, or why these do not
+        fit together.
+    """
+
+    task: str
+    source: str
+    model: str
+    magnification: str
+    values: tuple[float | None, float | None, float | None, float | None]
+    augmentation: bool | None = None
+    variants: str = ""
+
+
+def _own(
+    task: str,
+    model: str,
+    values: tuple[float, float, float, float],
+    augmented: bool,
+    note: str = "",
+) -> Row:
+    return Row(task, "paper, Table II", model, "all", values, augmented, note)
+
+
+_BINARY_PRF = "P, R, F1 are 98.90, 98.86, 98.88 in Table III"
+TABLE_II: Final = (
+    _own("binary", "ResNet50", (99.03, 98.53, 98.40, 98.46), False, _BINARY_PRF),
+    _own("binary", "VGG19", (96.59, 96.00, 96.10, 96.05), False),
+    _own("subtype", "ResNet50", (93.97, 93.08, 93.45, 93.24), False),
+    _own(
+        "subtype", "ResNet50", (94.18, 93.11, 94.12, 93.53), True,
+        "accuracy is 94.73 in the abstract, Table III and Fig. 8",
+    ),
+    _own("subtype", "VGG19", (88.33, 86.95, 85.25, 85.97), False),
+    _own("subtype", "VGG19", (92.50, 91.46, 91.38, 91.26), True, "accuracy is 92.85 in Fig. 8"),
+)  # fmt: skip
+
+TABLE_III: Final = (
+    Row(
+        "binary", "[6], 2023", "DenseNet169", "200X and 400X", (87.14, 91.21, 90.54, 78.93),
+        variants="F1 does not fit this precision and recall, whose harmonic mean is 90.87",
+    ),
+    Row(
+        "binary", "[6], 2023", "BiT-S-R101x1", "200X and 400X", (86.88, 90.67, 90.79, 77.45),
+        variants="F1 does not fit this precision and recall, whose harmonic mean is 90.73",
+    ),
+    Row(
+        "binary", "[5], 2023", "VGG19", "all", (96.46, 93.14, 95.77, 94.43),
+        variants="the paper's gain in F1 over this row is 1.62 points; the text prints 2.5",
+    ),
+    Row(
+        "binary", "paper", "ResNet50", "all", (99.03, 98.90, 98.86, 98.88),
+        variants="P, R, F1 are 98.53, 98.40, 98.46 in Table II",
+    ),
+    Row("binary", "paper", "VGG19", "all", (96.59, 96.00, 96.10, 96.05)),
+    Row(
+        "subtype", "[7], 2020", "handcrafted features", "40X", (93.97, 94.0, 93.0, 94.0),
+        variants="the text gives 93.97 at 40X to VGG16 with SVM",
+    ),
+    Row("subtype", "[7], 2020", "VGG16 + SVM", "200X", (91.23, 92.0, 92.0, 92.0)),
+    Row(
+        "subtype", "[8], 2022", "handcrafted features + DNN", "40X", (97.89, 97.0, 98.0, 97.0)
+    ),
+    Row("subtype", "[9], 2022", "DenseNet121", "40X", (89.0, 90.0, 85.0, 87.0)),
+    Row("subtype", "[9], 2022", "VGG19", "all", (68.0, None, None, None)),
+    Row("subtype", "[9], 2022", "ResNet50", "all", (80.0, None, None, None)),
+    Row(
+        "subtype", "[9], 2022", "DenseNet121", "all", (87.20, 85.0, 83.0, 87.0),
+        variants="accuracy is 86.54 in the text",
+    ),
+    Row(
+        "subtype", "paper", "ResNet50", "all", (94.73, 94.30, 94.23, 94.25),
+        variants="accuracy is 94.18 in Table II",
+    ),
+    Row(
+        "subtype", "paper", "VGG19", "all", (92.50, 91.46, 91.38, 91.26),
+        variants="accuracy is 92.85 in Fig. 8",
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A result from elsewhere: how its parts were kept apart, the task, what was found, by whom."""
+
+    protocol: str
+    task: str
+    system: str
+    result: str
+    source: str
+
+
+ELSEWHERE: Final = (
+    Elsewhere("random images", "binary", "ResNet50", "accuracy 99.03%", "the paper"),
+    Elsewhere("random images", "subtype", "ResNet50", "accuracy 94.2 to 94.7%", "the paper"),
+    Elsewhere(
+        "random images", "subtype", "ResNet50 / DenseNet201", "accuracy 96.7 / 97.5%",
+        "github.com/lizbaka/BreakHis-exp",
+    ),
+    Elsewhere(
+        "patient-disjoint, 5 folds", "binary", "ResNet50, the best of 9",
+        "accuracy 92.67 ± 4.35%; no pair of models differs significantly",
+        "Frontiers in Digital Health, 2026",
+    ),
+    Elsewhere(
+        "patient-disjoint, 16 slides held out", "binary", "Swin-T / frozen CTransPath probe",
+        "accuracy .905 / .858 at threshold 0.5 (.899 at its locked threshold), AUC .956 / .967",
+        "github.com/Debcode2006/Breakhis-patient-level-audit",
+    ),
+    Elsewhere(
+        "patient-disjoint", "subtype", "several", "accuracy 47 to 51%, macro F1 26 to 38%",
+        "github.com/xuAn-0v0/Breakhis_8_Class_Classification",
+    ),
+)  # fmt: skip
+
+
+def table_ii_rows(recipe: dict[str, Any]) -> list[Row]:
+    """Rows of Table II that a recipe named ``nishio2024…`` is about, by task, model and balance."""
+    if not str(recipe.get("name", "")).startswith("nishio2024"):
+        return []
+    backbone = str(recipe.get("model", {}).get("backbone", "")).lower()
+    augmented = recipe.get("balance", {}).get("method") == "oversample"
+    same_task = [row for row in TABLE_II if row.task == recipe.get("task")]
+    same_model = [row for row in same_task if backbone.startswith(row.model.lower())]
+    same_balance = [row for row in same_model if row.augmentation == augmented]
+    return same_balance or same_model or same_task

@@ -1,0 +1,267 @@
+"""Tables of the results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from magnostic.evaluate.metrics import OVERALL, PER_CLASS
+from magnostic.evaluate.patients import FIGURES
+from magnostic.report.cells import Cell, Table, Value, cells, figure_cell, flat
+from magnostic.report.folder import Child, RunFolder
+from magnostic.report.words import (
+    METRICS,
+    class_name,
+    ordered,
+    plural,
+    points,
+    protocol,
+    resampling,
+    share,
+)
+
+
+def headline(run: RunFolder) -> Table:
+    """All protocols side by side."""
+    metrics = run.metrics
+    names = ordered(metrics["protocols"])
+    results = [metrics["protocols"][name] for name in names]
+    rows: list[list[Cell]] = []
+    records: list[dict[str, Value]] = [{"protocol": name} for name in names]
+
+    def line(title: str, key: str, figures: Sequence[Mapping[str, Any] | None]) -> None:
+        rows.append([Cell(title), *map(figure_cell, figures)])
+        for record, figure in zip(records, figures, strict=True):
+            record.update(flat(key, figure))
+
+    def count(title: str, key: str, values: Sequence[Value]) -> None:
+        rows.append([Cell(title), *cells(values)])
+        for record, value in zip(records, values, strict=True):
+            record[key] = value
+
+    for key in OVERALL:
+        line(METRICS[key], key, [r["overall"][key] for r in results])
+    for key in FIGURES:
+        line(METRICS[key], key, [(r["patients"] or {}).get(key) for r in results])
+    if any(r["estimable"] for r in results):
+        for key in ("accuracy", "macro_f1"):
+            line(
+                f"{METRICS[key]}, learnable images",
+                f"learnable_{key}",
+                [(r["estimable"] or r["overall"])[key] for r in results],
+            )
+    rows.append(
+        [Cell("Most frequent class's share"), *[Cell(share(r["majority"])) for r in results]]
+    )
+    for record, result in zip(records, results, strict=True):
+        record["majority"] = result["majority"]
+    count("Test images", "n_images", [r["n_images"] for r in results])
+    count("Patients", "n_patients", [r["n_patients"] for r in results])
+    count("Units resampled", "n_clusters", [r["n_clusters"] for r in results])
+    units = " and ".join(dict.fromkeys(f"{r['cluster']}s" for r in results))
+    return Table(
+        "protocols",
+        "Test figures by protocol, out-of-fold predictions pooled. "
+        + resampling(metrics, units.removesuffix("s")),
+        ["", *[protocol(name).title for name in names]],
+        rows,
+        records,
+    )
+
+
+def gaps(run: RunFolder) -> Table | None:
+    """Random-image minus grouped figures."""
+    found = run.metrics["gap"]
+    if not found:
+        return None
+    rows, records = [], []
+    for name in ordered(found):
+        for which, entry in (("all images", found[name]), ("learnable", found[name]["estimable"])):
+            if entry is None:
+                continue
+            rows.append(
+                [
+                    Cell(f"Random images − {protocol(name).title.lower()}", which),
+                    *[
+                        Cell(points(entry[key]["estimate"]), _point_interval(entry[key]))
+                        for key in ("accuracy", "macro_f1")
+                    ],
+                    *cells([entry["n_images"], entry["n_clusters"]]),
+                ]
+            )
+            records.append(
+                {
+                    "protocol": name,
+                    "images": which,
+                    **flat("accuracy_points", entry["accuracy"]),
+                    **flat("macro_f1_points", entry["macro_f1"]),
+                    "n_images": entry["n_images"],
+                    "n_clusters": entry["n_clusters"],
+                    "cluster": entry["cluster"],
+                }
+            )
+    units = " or ".join(dict.fromkeys(entry["cluster"] + "s" for entry in found.values()))
+    return Table(
+        "gap",
+        "The gap, in points, on the images that both protocols tested. "
+        + resampling(run.metrics, units.removesuffix("s")).replace(
+            "percentile bootstrap", "paired percentile bootstrap"
+        ),
+        ["", "Accuracy", "Macro F1", "Images", "Units"],
+        rows,
+        records,
+    )
+
+
+def _point_interval(metric: Mapping[str, Any]) -> str:
+    if metric["low"] is None:
+        return ""
+    return f"({points(metric['low'])} to {points(metric['high'])})"
+
+
+def folds(run: RunFolder, name: str) -> Table:
+    """What each fold's model was trained on, and how it did."""
+    children: dict[tuple[int, int], Child] = {
+        (c.repeat, c.fold): c for c in run.children if c.protocol == name
+    }
+    rows, records = [], []
+    for entry in run.metrics["protocols"][name]["by_fold"]:
+        child = children.get((entry["repeat"], entry["fold"]))
+        parts = child.parts if child else {}
+        missing = ", ".join(entry["not_estimable"])
+        rows.append(
+            [
+                *cells([f"{entry['repeat']} / {entry['fold']}"]),
+                *cells([parts.get("train"), parts.get("val"), entry["n"]]),
+                Cell(share(entry["accuracy"])),
+                Cell(share(entry["macro_f1"])),
+                Cell(missing or "none"),
+            ]
+        )
+        records.append(
+            {
+                "repeat": entry["repeat"],
+                "fold": entry["fold"],
+                "train": parts.get("train"),
+                "val": parts.get("val"),
+                "test": entry["n"],
+                "accuracy": entry["accuracy"],
+                "macro_f1": entry["macro_f1"],
+                "not_estimable": " ".join(entry["not_estimable"]),
+            }
+        )
+    return Table(
+        f"folds_{name}",
+        "Images in each part, and test figures by fold (no intervals: a fold holds few patients).",
+        ["Repeat / fold", "Train", "Val", "Test", "Accuracy", "Macro F1", "Not learnable"],
+        rows,
+        records,
+    )
+
+
+def magnifications(run: RunFolder, name: str) -> Table | None:
+    """Figures at each magnification."""
+    result = run.metrics["protocols"][name]
+    found = result["by_magnification"]
+    if not found:
+        return None
+    shown = ("accuracy", "balanced_accuracy", "macro_f1", "macro_auc")
+    rows, records = [], []
+    for value, entry in found.items():
+        title = f"{value}X" if value.isdigit() else value
+        rows.append(
+            [
+                Cell(title),
+                *[figure_cell(entry[key]) for key in shown],
+                *cells([entry["n"], entry["n_clusters"]]),
+            ]
+        )
+        record: dict[str, Value] = {"magnification": value}
+        for key in OVERALL:
+            record |= flat(key, entry[key])
+        records.append(record | {"n_images": entry["n"], "n_clusters": entry["n_clusters"]})
+    return Table(
+        f"magnifications_{name}",
+        f"By magnification, one model for all. {resampling(run.metrics, result['cluster'])}",
+        ["", *[METRICS[key] for key in shown], "Images", f"{result['cluster'].capitalize()}s"],
+        rows,
+        records,
+    )
+
+
+def by_class(run: RunFolder, name: str) -> Table:
+    """Figures of each class against the others."""
+    result = run.metrics["protocols"][name]
+    rows, records = [], []
+    for label, entry in result["by_class"].items():
+        rows.append(
+            [
+                Cell(class_name(label)),
+                *[figure_cell(entry[key]) for key in PER_CLASS],
+                *cells([entry["n"], entry["n_clusters"]]),
+            ]
+        )
+        record: dict[str, Value] = {"class": label}
+        for key in PER_CLASS:
+            record |= flat(key, entry[key])
+        records.append(record | {"n_images": entry["n"], "n_clusters": entry["n_clusters"]})
+    unit = result["cluster"]
+    caption = f"By class. {resampling(run.metrics, unit)}"
+    if any(entry["n_clusters"] == 1 for entry in result["by_class"].values()):
+        caption += f" No interval where a class stands in one {unit} only."
+    return Table(
+        f"classes_{name}",
+        caption,
+        ["", *[METRICS[key] for key in PER_CLASS], "Images", f"{unit.capitalize()}s"],
+        rows,
+        records,
+    )
+
+
+def confusion(run: RunFolder, name: str) -> Table:
+    """The confusion matrix as counts."""
+    found = run.metrics["protocols"][name]["confusion"]
+    classes = found["classes"]
+    return Table(
+        f"confusion_{name}",
+        "Confusion matrix: rows true, columns predicted class, images.",
+        ["True \\ predicted", *classes, "All"],
+        [
+            cells([label, *row, sum(row)])
+            for label, row in zip(classes, found["counts"], strict=True)
+        ],
+        [
+            {"true": label, **dict(zip(classes, row, strict=True))}
+            for label, row in zip(classes, found["counts"], strict=True)
+        ],
+    )
+
+
+def patients(run: RunFolder, name: str) -> Table | None:
+    """Every patient's score."""
+    result = run.metrics["protocols"][name]["patients"]
+    if result is None:
+        return None
+    scores = result["scores"]
+    return Table(
+        f"patients_{name}",
+        f"Scores of {plural(result['n_patients'], 'patient')} "
+        f"({plural(result['n'], 'pair')} of patient and label).",
+        ["Patient", "Label", "Images", "Score", "By mean probability", "By majority vote"],
+        [
+            [
+                *cells([s["patient_id"], s["label"], s["n_images"]]),
+                Cell(share(s["score"], 2)),
+                Cell(_right(s["mean_probability_correct"])),
+                Cell(_right(s["majority_correct"])),
+            ]
+            for s in scores
+        ],
+        scores,
+        text=2,
+    )
+
+
+def _right(value: float) -> str:
+    """Right or wrong, or the share of repeats in which it was right."""
+    return {1.0: "right", 0.0: "wrong"}.get(value, share(value, 2))

@@ -1,0 +1,88 @@
+"""Whole patients, or whole accessions, on one side."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from magnostic.errors import SplitError
+from magnostic.recipe import Split
+from magnostic.splits.balance import deal_groups
+from magnostic.splits.policies import Selection, codes, join
+
+#: The column whose values a protocol keeps on one side; official's validation draw: patients.
+GROUP_COLUMN: Final = {"patient": "patient_id", "accession": "accession", "official": "patient_id"}
+
+
+def groups(selection: Selection, protocol: str) -> NDArray[np.int64]:
+    """The group of each image, int64 [N]: patient or accession, merged where units join them.
+
+    Raises SplitError where an image has no patient.
+    """
+    column = GROUP_COLUMN[protocol]
+    missing = selection.table[column].isna()
+    if missing.any():
+        first = selection.table.loc[missing, "image_id"].iloc[0]
+        given = "accession" if column == "accession" else "patient"
+        raise SplitError(
+            f"protocol {protocol}: {int(missing.sum())} of {len(missing)} images have no "
+            f"{column} (first: {first}), so patients can't be kept apart; give a manifest.csv "
+            f"with a column {given!r} (or slide), or use split.protocols random"
+        )
+    return join(codes(selection.table[column]), selection.unit.to_numpy())
+
+
+def draw(
+    selection: Selection, y: pd.Series, split: Split, protocol: str, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """The fold of each image, int64 [N]; in a hold-out, 0 is tested and -1 is not.
+
+    Class shares are kept alike as far as groups allow; the few groups of a rare class go to
+    different folds. Raises SplitError where groups are fewer than folds.
+    """
+    group = groups(selection, protocol)
+    n_groups = int(group.max()) + 1
+    if n_groups < max(split.folds, 2):
+        raise SplitError(
+            f"protocol {protocol}: {n_groups} groups by {GROUP_COLUMN[protocol]} are too few for "
+            f"split.folds {split.folds}; use at most {n_groups} folds, or add patients"
+        )
+    if split.folds == 1:
+        rows = np.arange(len(group))
+        return held_out(group, y, rows, split.test_fraction, split.stratify, rng) - 1
+    share = np.full(split.folds, 1 / split.folds)
+    return deal_groups(_counts(group, y, split.stratify), share, rng)[group]
+
+
+def held_out(
+    group: NDArray[np.int64],
+    y: pd.Series,
+    rows: NDArray[np.int64],
+    fraction: float,
+    stratify: bool,
+    rng: np.random.Generator,
+) -> NDArray[np.int64]:
+    """1 for whole groups of about ``fraction`` of the rows, 0 for the others, int64 [n].
+
+    Every class keeps at least one group among the others, so a class with one group stays there.
+    """
+    local = np.unique(group[rows], return_inverse=True)[1]
+    classes = y.iloc[rows]
+    bins = deal_groups(
+        _counts(local, classes, stratify),
+        np.array([1 - fraction, fraction]),
+        rng,
+        keep=_counts(local, classes, True),
+    )
+    return bins[local]
+
+
+def _counts(group: NDArray[np.int64], y: pd.Series, stratify: bool) -> NDArray[np.int64]:
+    """Images of each group and class, int64 [G, C]; one class where shares don't matter."""
+    label = codes(y) if stratify else np.zeros(len(group), dtype=np.int64)
+    counts = np.zeros((int(group.max()) + 1, int(label.max()) + 1), dtype=np.int64)
+    np.add.at(counts, (group, label), 1)
+    return counts

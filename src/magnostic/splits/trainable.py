@@ -1,0 +1,58 @@
+"""Which classes a fold can teach, and whether that is enough to start."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from magnostic.errors import SplitError
+from magnostic.splits.grouped import GROUP_COLUMN
+from magnostic.splits.policies import Selection
+from magnostic.splits.table import Parts
+
+
+def not_estimable(parts: Parts, y: pd.Series) -> list[str]:
+    """Classes in ``y`` (one name a row of ``parts.table``) without a training image, sorted."""
+    taught = set(y[_train(parts, y)])
+    return sorted(set(y) - taught)
+
+
+def check_trainable(
+    parts: Parts, selection: Selection, y: pd.Series, *, strict: bool = False
+) -> list[str]:
+    """The classes that are not estimable in this fold.
+
+    Raises SplitError where fewer than two classes can be trained, or with ``strict`` where any
+    class is not estimable.
+    """
+    missing = not_estimable(parts, y)
+    taught = sorted(set(y) - set(missing))
+    protocol = str(parts.table["protocol"].iloc[0])
+    where = f"protocol {protocol}, repeat {parts.table['repeat'].iloc[0]}"
+    where += f", fold {parts.table['fold'].iloc[0]}"
+    if len(taught) < 2:
+        raise SplitError(
+            f"{where}: {len(taught)} of {len(taught) + len(missing)} classes has training images "
+            f"({', '.join(taught)}; without: {', '.join(missing) or 'none'}); a classifier "
+            "needs two. Add patients of other classes, use another task, or fewer folds"
+        )
+    if strict and missing:
+        lacking = ", ".join(_groups(selection, y, protocol, label) for label in missing)
+        raise SplitError(
+            f"{where}: no training image of {lacking}, with {parts.provenance['folds']} folds; "
+            "split.strict stops here. Use other folds, a looser protocol, or "
+            "split.strict false to report the class as not estimable"
+        )
+    return missing
+
+
+def _groups(selection: Selection, y: pd.Series, protocol: str, label: str) -> str:
+    column = GROUP_COLUMN.get(protocol)
+    if column is None:
+        return f"{label} ({int((y == label).sum())} images)"
+    return f"{label} ({selection.table.loc[y == label, column].nunique()} groups by {column})"
+
+
+def _train(parts: Parts, y: pd.Series) -> pd.Series:
+    if not y.index.equals(parts.table.index):
+        raise ValueError("y must have the index of parts.table; make it from the same selection")
+    return parts.table["part"] == "train"

@@ -1,0 +1,98 @@
+"""One checkpoint an epoch: weights, best weights, optimizer and history, in safetensors and JSON.
+
+Random states need no place in it: shuffling and dropout are seeded by (seed, epoch). The files of
+an epoch carry its number and ``state.json`` is written last, so a crash at any moment leaves the
+checkpoint of the epoch before.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from magnostic.files import read_json, whole_file, write_json
+
+
+@dataclass
+class Progress:
+    """Where training stands after an epoch."""
+
+    epoch: int = 0
+    best_epoch: int = 0
+    best_score: float | None = None
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+def save(
+    folder: Path,
+    model: nn.Module,
+    best: dict[str, Tensor],
+    optimizer: Optimizer,
+    progress: Progress,
+    extra: dict[str, Any],
+) -> None:
+    """Write the checkpoint of ``progress.epoch`` and remove the one before."""
+    tag = f"epoch{progress.epoch:04d}"
+    _write(folder / f"{tag}.model.safetensors", model.state_dict())
+    _write(folder / f"{tag}.best.safetensors", best)
+    tensors, groups = _flatten(optimizer)
+    _write(folder / f"{tag}.optimizer.safetensors", tensors)
+    state = {"progress": vars(progress), "groups": groups, "extra": extra}
+    write_json(folder / "state.json", state)
+    for old in folder.glob("epoch*.safetensors"):
+        if not old.name.startswith(tag):
+            old.unlink()
+
+
+def restore(
+    folder: Path, model: nn.Module, optimizer: Optimizer
+) -> tuple[Progress, dict[str, Tensor], dict[str, Any]] | None:
+    """Load the last whole checkpoint into model and optimizer; None if there is none."""
+    if not (folder / "state.json").is_file():
+        return None
+    state = read_json(folder / "state.json")
+    progress = Progress(**state["progress"])
+    tag = f"epoch{progress.epoch:04d}"
+    model.load_state_dict(safetensors.torch.load_file(folder / f"{tag}.model.safetensors"))
+    best = safetensors.torch.load_file(folder / f"{tag}.best.safetensors")
+    tensors = safetensors.torch.load_file(folder / f"{tag}.optimizer.safetensors")
+    parameters: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        index, _, key = name.partition(".")
+        parameters.setdefault(int(index), {})[key] = tensor
+    optimizer.load_state_dict({"state": parameters, "param_groups": state["groups"]})
+    return progress, best, state["extra"]
+
+
+def discard(folder: Path) -> None:
+    """Remove the checkpoint of a finished run."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def copy_state(model: nn.Module) -> dict[str, Tensor]:
+    """A detached copy of all weights on the CPU."""
+    return {k: v.detach().to("cpu", copy=True) for k, v in model.state_dict().items()}
+
+
+def _write(path: Path, tensors: dict[str, Tensor]) -> None:
+    contiguous = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+    with whole_file(path) as temporary:
+        safetensors.torch.save_file(contiguous, temporary)
+
+
+def _flatten(optimizer: Optimizer) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+    state = optimizer.state_dict()
+    tensors = {
+        f"{index}.{key}": torch.as_tensor(value)
+        for index, entries in state["state"].items()
+        for key, value in entries.items()
+        if value is not None
+    }
+    return tensors, state["param_groups"]

@@ -1,0 +1,60 @@
+"""Which device, precision and number of threads a run computes with."""
+
+from __future__ import annotations
+
+import os
+from typing import Literal
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+
+from magnostic.errors import RecipeError
+
+Precision = Literal["bf16", "fp16", "fp32"]
+
+
+def has_fast_bf16() -> bool:
+    """Whether bf16 arithmetic is native: CUDA from Ampere on, CPUs with AVX512-BF16 or AMX."""
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capability = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return bool(capability.get("avx512_bf16") or capability.get("amx_bf16"))
+
+
+def precision(wanted: str) -> Precision:
+    """Resolve ``auto``; RecipeError for fp16 without CUDA, which no CPU computes in."""
+    if wanted == "auto":
+        return "bf16" if has_fast_bf16() else "fp32"
+    if wanted == "fp16" and not torch.cuda.is_available():
+        raise RecipeError("train.precision fp16 needs CUDA; use bf16 or fp32 on this device")
+    return "bf16" if wanted == "bf16" else "fp16" if wanted == "fp16" else "fp32"
+
+
+def threads() -> int:
+    """Set torch to one thread per usable core, and return how many those are."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    count = int(os.environ.get("OMP_NUM_THREADS") or usable or 1)
+    torch.set_num_threads(count)
+    return count
+
+
+def accelerator(chosen: Precision) -> Accelerator:
+    """An Accelerator of this precision; its process-wide state is made anew if it differs."""
+    mixed = "no" if chosen == "fp32" else chosen
+    shared = AcceleratorState._shared_state
+    if shared and shared.get("_mixed_precision") != mixed:
+        AcceleratorState._reset_state()
+    return Accelerator(mixed_precision=mixed)
+
+
+def describe() -> dict[str, object]:
+    """Device, precision and threads for ``environment.json`` and ``doctor``."""
+    cuda = torch.cuda.is_available()
+    return {
+        "device": torch.cuda.get_device_name() if cuda else "cpu",
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "fast_bf16": has_fast_bf16(),
+        "precision": precision("auto"),
+        "threads": threads(),
+    }

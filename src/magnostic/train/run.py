@@ -1,0 +1,271 @@
+"""From a recipe and photographs to a run folder: children, pooled predictions, audit, report."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+import magnostic
+from magnostic import audit, splits
+from magnostic.data import summary
+from magnostic.data.images import Images
+from magnostic.errors import BadInput, RunFailed
+from magnostic.evaluate.predictions import Predictions
+from magnostic.evaluate.summary import summarize
+from magnostic.files import read_json, write_json, write_text
+from magnostic.progress import say
+from magnostic.recipe import Probe, Recipe
+from magnostic.report import write_report
+from magnostic.splits.table import Folds, Parts
+from magnostic.train import child, device
+from magnostic.train.experiment import Experiment, load_source, resolve
+
+#: From the strictest protocol down: whose models are meant for use.
+_STRICTNESS = ("accession", "patient", "official", "random")
+_LIBRARIES = ("torch", "torchvision", "timm", "accelerate", "scikit-learn", "numpy", "pandas")
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One child: its place in the split, and its folder below the parent."""
+
+    protocol: str
+    repeat: int
+    fold: int
+
+    @property
+    def path(self) -> str:
+        return f"{self.protocol}/r{self.repeat}f{self.fold}"
+
+
+def run(recipe: Recipe, images: Images, out: Path, *, resume: bool = False) -> Path:
+    """Carry out a recipe; returns the run folder.
+
+    Args:
+        recipe: as loaded; ``auto`` fields are resolved here.
+        images: the images table.
+        out: the run folder; must be new or empty unless ``resume``.
+        resume: go on with an interrupted run of the same recipe and data; finished children stay.
+
+    Raises:
+        BadInput: a folder in use, a protocol or task that the data cannot bear, missing weights.
+        RunFailed: training diverged or the disk is full.
+    """
+    recipe = resolve(recipe)
+    device.threads()
+    experiment = Experiment(recipe, images, load_source(recipe.model))
+    _claim(out, experiment, resume)
+    folds = splits.make(experiment.selection, recipe, experiment.y)
+    jobs = [Fold(*key) for key in _keys(folds, recipe.split.protocols)]
+    prepared = [_parts(experiment, folds, job) for job in jobs]
+    for parts in prepared:  # before the first hour of training, not after it
+        splits.check_trainable(
+            parts, experiment.selection, experiment.y, strict=recipe.split.strict
+        )
+    write_json(out / "identity.json", {"identity": experiment.identity})
+    write_text(out / "recipe.yaml", recipe.to_yaml())
+    single = len(jobs) == 1
+    chosen: dict[Fold, float | None] = {}
+    for job, parts in zip(jobs, prepared, strict=True):
+        folder = out if single else out / job.path
+        chosen[job] = _child(experiment, job, parts, folder, single)
+    if not single:
+        _parent(experiment, folds, jobs, chosen, out)
+    return out
+
+
+def _keys(folds: Folds, protocols: Sequence[str]) -> list[tuple[str, int, int]]:
+    table = folds.table[folds.table["fold"] >= 0]
+    unique = table[["protocol", "repeat", "fold"]].drop_duplicates()
+    keys = [(str(p), int(r), int(f)) for p, r, f in unique.itertuples(index=False)]
+    return sorted(keys, key=lambda key: (protocols.index(key[0]), *key[1:]))
+
+
+def _claim(out: Path, experiment: Experiment, resume: bool) -> None:
+    if out.exists() and not out.is_dir():
+        raise BadInput(f"{out}: is a file; give a folder for the run (--out)")
+    if not out.exists() or not any(out.iterdir()):
+        return
+    if not resume:
+        raise BadInput(f"{out}: exists and is not empty; choose another --out, or --resume")
+    stored = out / "identity.json"
+    if not stored.is_file() or read_json(stored).get("identity") != experiment.identity:
+        raise BadInput(f"{out}: holds a run of another recipe or other data; choose another --out")
+
+
+def _parts(experiment: Experiment, folds: Folds, job: Fold) -> Parts:
+    return splits.parts(
+        folds, experiment.selection, experiment.y, job.protocol, job.repeat, job.fold
+    )
+
+
+def _child(
+    experiment: Experiment, job: Fold, parts: Parts, folder: Path, single: bool
+) -> float | None:
+    """Train one child unless it is there already. Returns the probe's chosen c."""
+    if (folder / "run.json").is_file():
+        c = read_json(folder / "run.json").get("c")
+        return None if c is None else float(c)
+    say(f"training {job.path}" if not single else f"training ({job.protocol})")
+    predictions, fitted = child.train_child(experiment, parts, folder)
+    missing = splits.not_estimable(parts, experiment.y)
+    write_json(folder / "data.json", _data(experiment))
+    write_json(folder / "environment.json", environment())
+    evaluate = experiment.recipe.evaluate
+    metrics = summarize(
+        predictions,
+        resamples=evaluate.resamples if single else 0,
+        confidence=evaluate.confidence,
+        seed=experiment.recipe.seed,
+        not_estimable={(job.protocol, job.repeat, job.fold): missing},
+    )
+    write_json(folder / "metrics.json", metrics)
+    description: dict[str, Any] = {
+        "version": 1,
+        "kind": "child",
+        "task": experiment.recipe.task,
+        "classes": list(experiment.classes),
+        "not_estimable": missing,
+        "model_for_use": ["."],
+        "model_for_use_note": "The model in this folder, fitted on the training part alone.",
+        "c": fitted.c,
+        **vars(job),
+    }
+    audit.write_audit(folder, audit.audit_run(folder, experiment.images, description))
+    write_json(folder / "run.json", description)
+    if single:
+        write_report(folder)
+    return fitted.c
+
+
+def _parent(
+    experiment: Experiment,
+    folds: Folds,
+    jobs: list[Fold],
+    chosen: dict[Fold, float | None],
+    out: Path,
+) -> None:
+    recipe = experiment.recipe
+    folds.write(out)
+    pooled = pool(out, jobs)
+    pooled.write(out / "predictions.parquet")
+    runs = [{**vars(job), "path": job.path} for job in jobs]
+    for entry in runs:
+        entry["not_estimable"] = read_json(out / entry["path"] / "run.json")["not_estimable"]
+    strictest = min((job.protocol for job in jobs), key=_STRICTNESS.index)
+    models = [job for job in jobs if job.protocol == strictest]
+    if isinstance(recipe.train, Probe):
+        values = Counter(chosen[job] for job in models)
+        use, note = _refit(experiment, values.most_common(1)[0][0], out)
+    else:
+        use = [job.path for job in models]
+        note = (
+            f"For use, average the probabilities of the {len(use)} models of the {strictest} "
+            "protocol. The pooled figures describe each of them alone, on the fold it did not see."
+        )
+    write_json(out / "data.json", _data(experiment))
+    write_json(out / "environment.json", environment())
+    metrics = summarize(
+        pooled,
+        resamples=recipe.evaluate.resamples,
+        confidence=recipe.evaluate.confidence,
+        seed=recipe.seed,
+        not_estimable={(e["protocol"], e["repeat"], e["fold"]): e["not_estimable"] for e in runs},
+    )
+    write_json(out / "metrics.json", metrics)
+    description = {
+        "version": 1,
+        "kind": "parent",
+        "task": recipe.task,
+        "classes": list(experiment.classes),
+        "children": runs,
+        "model_for_use": use,
+        "model_for_use_note": note,
+    }
+    write_json(out / "run.json", description)
+    audit.write_audit(out, audit.audit_run(out, experiment.images))
+    write_report(out)
+
+
+def pool(out: Path, jobs: list[Fold]) -> Predictions:
+    """All children's predictions in one table."""
+    tables = [Predictions.read(out / job.path / "predictions.parquet").table for job in jobs]
+    return Predictions(pd.concat(tables, ignore_index=True))
+
+
+def _refit(experiment: Experiment, c: float | None, out: Path) -> tuple[list[str], str]:
+    """Fit the probe on every image, for use; its figures are those of the folds' models."""
+    recipe = experiment.recipe
+    assert isinstance(recipe.train, Probe)
+    fixed = recipe.train.model_copy(update={"c": recipe.train.c if c is None else (c,)})
+    parts = Parts(
+        pd.DataFrame(
+            {
+                "image_id": experiment.table["image_id"],
+                "protocol": "all",
+                "repeat": 0,
+                "fold": 0,
+                "part": "train",
+            }
+        ),
+        {"protocol": "all", "note": "every image is a training image; nothing is held out"},
+    )
+    folder = out / "final"
+    write_text(folder / "recipe.yaml", recipe.to_yaml())
+    parts.write(folder)
+    fitted = child.fit(experiment, parts, folder, train=fixed)
+    child.write_fitted(experiment, fitted, folder)
+    note = (
+        "For use: the model in final/, fitted on every image. Nothing was held out from it: the "
+        "pooled figures describe the folds' models and are an estimate for it."
+    )
+    return ["final"], note
+
+
+def _data(experiment: Experiment) -> dict[str, Any]:
+    return {
+        **summary.summarize(experiment.images),
+        "dropped_by_policy": experiment.selection.dropped,
+        "n_used": len(experiment.table),
+    }
+
+
+def reproduce_run(folder: Path, images: Images) -> list[str]:
+    """Compute every child's predictions anew from its stored model; one line a child.
+
+    Raises RunFailed naming the children whose predictions differ in any bit.
+    """
+    children = read_json(folder / "run.json").get("children", [{"path": "."}])
+    lines, differing = [], []
+    for entry in children:
+        place = folder / entry["path"]
+        stored = Predictions.read(place / "predictions.parquet").table
+        same = child.reproduce(place, images).table.equals(stored)
+        lines.append(
+            f"{entry['path']}: {'identical' if same else 'DIFFERENT'} ({len(stored)} rows)"
+        )
+        differing += [] if same else [entry["path"]]
+    if differing:
+        raise RunFailed(
+            f"{folder}: predictions of {', '.join(differing)} are not reproduced; compare "
+            "environment.json with `magnostic doctor` (other device, precision or versions?)"
+        )
+    return lines
+
+
+def environment() -> dict[str, Any]:
+    """Versions and device; nothing that names the machine or the time."""
+    return {
+        "magnostic": magnostic.__version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "libraries": {name: importlib.metadata.version(name) for name in _LIBRARIES},
+        **device.describe(),
+    }

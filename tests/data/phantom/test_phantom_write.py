@@ -1,0 +1,92 @@
+"""The phantom's tree on disk."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from magnostic.data.phantom import MARKER, write_phantom
+from magnostic.errors import BadInput
+from magnostic.taxonomy import MAGNIFICATIONS, TUMOUR_TYPES
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("phantom") / "out"
+    return write_phantom(out, patients_per_type=1, fields_per_magnification=1, workers=1)
+
+
+def _bytes(root: Path) -> dict[str, bytes]:
+    return {
+        p.relative_to(root).as_posix(): p.read_bytes() for p in root.rglob("*") if p.is_file()
+    }
+
+
+def test_all_types_and_magnifications_are_there(root: Path) -> None:
+    breast = root / "histology_slides" / "breast"
+    for kind in TUMOUR_TYPES:
+        for magnification in MAGNIFICATIONS:
+            pattern = f"{kind.malignancy}/SOB/{kind.folder}/*/{magnification}X/*-{magnification}-*"
+            assert list(breast.glob(f"{pattern}.png"))
+    assert len(list(breast.rglob("*.png"))) == 11 * 4
+
+
+def test_it_says_that_it_is_synthetic(root: Path) -> None:
+    settings = json.loads((root / MARKER).read_text(encoding="utf-8"))
+    assert settings["synthetic"] is True
+    assert settings["seed"] == 0
+    with Image.open(next(root.rglob("*.png"))) as image:
+        assert image.info["Comment"] == "synthetic: magnostic phantom"
+        assert (image.mode, image.size) == ("RGB", (700, 460))
+
+
+def test_the_double_labelled_slide_shows_the_same_pixels(root: Path) -> None:
+    names = {p.name: p for p in root.rglob("*.png")}
+    pairs = [
+        (p, names[n.replace("_DC-", "_LC-")])
+        for n, p in names.items()
+        if n.replace("_DC-", "_LC-") in names and "_DC-" in n
+    ]
+    assert len(pairs) == 4
+    for first, second in pairs:
+        np.testing.assert_array_equal(Image.open(first), Image.open(second))
+
+
+def test_workers_do_not_change_a_byte(root: Path, tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    other = write_phantom(
+        tmp_path / "new", patients_per_type=1, fields_per_magnification=1, workers=2,
+        on_progress=lambda done, total: seen.append((done, total)),
+    )  # fmt: skip
+    assert _bytes(root) == _bytes(other)
+    assert seen[-1] == (44, 44)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["new"]
+
+
+def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(BadInput, match="not an empty folder"):
+        write_phantom(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_broken_call_leaves_nothing(tmp_path: Path) -> None:
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_phantom(
+            tmp_path / "new", patients_per_type=1, fields_per_magnification=1, workers=1,
+            on_progress=stop,
+        )  # fmt: skip
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("numbers", [{"fields_per_magnification": 0}, {"workers": -1}])
+def test_bad_numbers_are_named(tmp_path: Path, numbers: dict[str, int]) -> None:
+    with pytest.raises(BadInput, match=next(iter(numbers))):
+        write_phantom(tmp_path / "new", **numbers)  # type: ignore[arg-type]

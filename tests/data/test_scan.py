@@ -1,0 +1,121 @@
+import struct
+import warnings
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFile
+
+from magnostic.data.images import BadFile
+from magnostic.data.scan import Scanned, Unusable, decode, find_images, pixel_hash, scan
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def _png(width: int, height: int, bits: int, rows: bytes) -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, bits, 2, 0, 0, 0)
+    body = _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(rows)) + _chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+def _fault(path) -> str:
+    with pytest.raises(Unusable) as caught:
+        decode(path)
+    return caught.value.fault
+
+
+def test_pixels_size_and_hash(tmp_path, photo) -> None:
+    one, same, other = photo(tmp_path / "1.png"), tmp_path / "2.bmp", photo(tmp_path / "3.png", 1)
+    Image.open(one).save(same)
+    a, b, c = scan([one, same, other])
+    assert a == b == Scanned(14, 10, pixel_hash(decode(one)))
+    assert isinstance(c, Scanned)
+    assert c.pixel_hash != a.pixel_hash
+
+
+def test_hash_depends_on_the_shape() -> None:
+    flat = np.zeros((2, 6, 3), np.uint8)
+    assert pixel_hash(flat) != pixel_hash(flat.reshape(3, 4, 3))
+    assert len(pixel_hash(flat)) == 32
+
+
+@pytest.mark.parametrize("mode, suffix", [("L", "png"), ("P", "png"), ("RGBA", "png"),
+                                          ("CMYK", "jpg"), ("I;16", "png")])  # fmt: skip
+def test_other_modes(tmp_path, photo, mode, suffix) -> None:
+    path = tmp_path / f"x.{suffix}"
+    if mode == "I;16":
+        Image.fromarray(np.zeros((4, 4), np.uint16)).save(path)
+    else:
+        photo(path, mode=mode)
+    with pytest.raises(Unusable, match=rf"not RGB: its mode is {mode}; save it as 8-bit RGB"):
+        decode(path)
+
+
+def test_16_bits_a_channel(tmp_path) -> None:
+    path = tmp_path / "deep.png"
+    path.write_bytes(_png(4, 4, 16, b"".join(b"\0" + bytes(24) for _ in range(4))))
+    with pytest.raises(Unusable, match="16 bits a channel"):
+        decode(path)
+
+
+def test_truncated(tmp_path, photo, monkeypatch) -> None:
+    path = photo(tmp_path / "x.png")
+    path.write_bytes(path.read_bytes()[:200])
+    assert _fault(path) == "truncated"
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    (found,) = scan([path])
+    assert isinstance(found, BadFile)
+    assert ImageFile.LOAD_TRUNCATED_IMAGES  # another library's choice is left as it was
+
+
+def test_damaged(tmp_path, photo) -> None:
+    path = photo(tmp_path / "x.png")
+    data = bytearray(path.read_bytes())
+    data[150] ^= 255
+    path.write_bytes(data)
+    assert _fault(path) == "unreadable"
+
+
+def test_no_image_at_all(tmp_path) -> None:
+    text, binary, empty = (tmp_path / f"{n}.png" for n in ("text", "binary", "empty"))
+    text.write_text("größer als nichts")
+    binary.write_bytes(bytes(range(256)))
+    empty.touch()
+    with pytest.raises(Unusable, match=r"not an image: \.png by name, but it holds text"):
+        decode(text)
+    with pytest.raises(Unusable, match="no image format that Pillow knows"):
+        decode(binary)
+    assert _fault(empty) == "empty file"
+    assert _fault(tmp_path / "gone.png") == "missing"
+    folder = tmp_path / "folder.png"
+    folder.mkdir()
+    assert _fault(folder) == "unreadable"
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp", "tiff"])
+def test_several_frames(tmp_path, suffix) -> None:
+    frames = [Image.new("RGB", (8, 8), (i, 0, 0)) for i in (0, 90, 180)]
+    path = tmp_path / f"x.{suffix}"
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    assert _fault(path) == "animated"
+
+
+@pytest.mark.parametrize("side", [13_400, 60_000])  # above the limit, and above twice the limit
+def test_a_decompression_bomb_is_not_decoded(tmp_path, side) -> None:
+    path = tmp_path / "bomb.png"
+    path.write_bytes(_png(side, side, 8, b""))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        (found,) = scan([path])
+    assert isinstance(found, BadFile)
+    assert found.fault == "too large"
+
+
+def test_find_images_passes_over_what_is_hidden_or_no_image(tmp_path, photo) -> None:
+    wanted = [photo(tmp_path / "a" / "x.PNG"), photo(tmp_path / "b" / "y.jpg")]
+    photo(tmp_path / ".cache" / "z.png")
+    (tmp_path / "a" / "._x.png").touch()
+    (tmp_path / "readme.txt").touch()
+    assert find_images(tmp_path) == wanted
