@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+
+from magnostic.taxonomy import TUMOUR_TYPES
 
 SHARED = Path(os.environ.get("MAGNOSTIC_SHARED", Path(__file__).parents[2] / "shared"))
 
@@ -26,3 +31,37 @@ def fold_files() -> Path:
     if not (folder / "dsfold1.txt").is_file():
         pytest.skip(f"no official fold files at {folder} (set MAGNOSTIC_SHARED to its parent)")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests neither read nor fill the user's pixel cache, and never wait for a hub."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MAGNOSTIC_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+        yield
+
+
+@pytest.fixture(scope="session")
+def tiny_breakhis(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tree in BreakHis's layout: 8 types x 3 slides x 2 photographs of 40x32 px.
+
+    Each type has a colour of its own, blurred by noise and by the slide, so that it can be learnt.
+    """
+    root = tmp_path_factory.mktemp("tiny") / "BreaKHis_v1"
+    rng = np.random.default_rng(0)
+    for kind, tumour in enumerate(TUMOUR_TYPES):
+        hue = 255 * np.array([kind & 1, kind >> 1 & 1, kind >> 2 & 1])
+        for slide in range(3):
+            number = f"{kind + 1}00{slide}"
+            stem = f"SOB_{tumour.letter}_{tumour.code}"
+            folder = root / "histology_slides" / "breast" / tumour.malignancy / "SOB"
+            folder = folder / tumour.folder / f"{stem}_14-{number}"
+            shift = rng.normal(0, 15, 3)
+            for magnification in (40, 400):
+                noise = rng.normal(0, 40, (32, 40, 3))
+                pixels = np.clip(hue * 0.6 + 50 + shift + noise, 0, 255).astype(np.uint8)
+                path = folder / f"{magnification}X" / f"{stem}-14-{number}-{magnification}-001.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(pixels).save(path)
+    return root

@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from magnostic.data import Images, read_images
+
 Draw = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def sample(breakhis_sample: Path) -> Images:
+    """The genuine sample, decoded once for all tests of this folder."""
+    return read_images(breakhis_sample)
 
 
 @pytest.fixture

@@ -53,7 +53,7 @@ def test_the_parts_of_a_name() -> None:
     ],
 )
 def test_a_name_that_breaks_the_form(file: str) -> None:
-    with pytest.raises(ValueError, match="BreakHis|is benign"):
+    with pytest.raises(ValueError, match=r"BreakHis|is benign"):
         parse_name(file)
 
 

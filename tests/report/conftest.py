@@ -110,7 +110,8 @@ def fake_run(
         "evaluate": {"resamples": resamples, "confidence": 0.95},
     }  # fmt: skip
     single = len(protocols) == 1 and folds == 1 and repeats == 1
-    tables, children = [], []
+    tables: list[pd.DataFrame] = []
+    children: list[dict[str, Any]] = []
     logits = rng.normal(size=(len(images), len(classes)))
     truth = pd.Index(classes).get_indexer(pd.Index(y))
     for protocol in protocols:
@@ -123,18 +124,22 @@ def fake_run(
                 held = of_group == fold
                 missing = sorted({classes[0]} if protocol == "accession" and fold == 1 else set())
                 mixed = logits.copy()
-                skill = SKILL[protocol] + (0.8 * images["difficulty"] if "random" != protocol else 0)
+                skill = SKILL[protocol] + (
+                    0.8 * images["difficulty"] if protocol != "random" else 0
+                )
                 mixed[np.arange(len(images)), truth] += skill
                 p = np.exp(mixed)
                 p = (p / p.sum(axis=1, keepdims=True)).astype(np.float32)
-                where = {"protocol": protocol, "repeat": repeat, "fold": fold}
+                where: dict[str, Any] = {"protocol": protocol, "repeat": repeat, "fold": fold}
                 tables.append(
                     make(images[held], list(y[held]), p[held], classes, **where, part="test")
                 )
                 path = "." if single else f"{protocol}/r{repeat}f{fold}"
                 part = np.where(held, "test", np.where(of_group == (fold + 1) % 5, "val", "train"))
                 frame = pd.DataFrame({"image_id": images["image_id"], **where, "part": part})
-                Parts(frame, {"protocol": protocol, "seed": 7, "grouping": unit}).write(folder / path)
+                Parts(frame, {"protocol": protocol, "seed": 7, "grouping": unit}).write(
+                    folder / path
+                )
                 lines = [json.dumps(line) for line in _history(method, rng)]
                 write_text(folder / path / "history.jsonl", "\n".join(lines) + "\n")
                 children.append({"path": path, **where, "not_estimable": missing})
@@ -149,16 +154,19 @@ def fake_run(
             "model_for_use_note": "For use: the model in final/, fitted on every image. The pooled "
             "figures describe the folds' models and are an estimate for it.",
         })  # fmt: skip
-        write_json(folder / "split.json", {"seed": 7, "protocols": {p: {"folds": folds} for p in protocols}})
+        write_json(
+            folder / "split.json",
+            {"seed": 7, "protocols": {p: {"folds": folds} for p in protocols}},
+        )
     write_text(folder / "recipe.yaml", yaml.safe_dump(recipe, sort_keys=False))
-    key = images["magnification"].astype(str).replace("<NA>", "unknown")
+    key = images["magnification"].astype("string").fillna("unknown")
     counts = pd.crosstab(images["tumour_type"] if task != "label" else y, key)
     write_json(folder / "data.json", {
         "data_hash": "00ff" * 8, "synthetic": synthetic, "sources": ["breakhis"],
         "n_images": len(images), "n_slides": 81 if patients else None,
         "n_patients": 81 if patients else None, "n_accessions": 70 if patients else None,
         "classes": {c: int((y == c).sum()) for c in classes},
-        "counts": {c: {k: int(n) for k, n in row.items()} for c, row in counts.to_dict("index").items()},
+        "counts": {c: {k: int(n) for k, n in counts.loc[c].items()} for c in counts.index},
         "sizes": {"700x460": len(images) - 14, "700x456": 14}, "n_duplicate_groups": 9,
         "n_duplicate_images": 18, "dropped_by_policy": {"duplicates": 0, "double_labels": 0},
         "skipped": [{"path": "/data/machine/slides/SOB_B_A-14-1-40-001.png", "fault": "unreadable",
@@ -175,7 +183,7 @@ def fake_run(
     ]  # fmt: skip
     findings += [
         {"code": "MG003", "title": "One slide with two labels", "status": "tip", "scope": "images",
-         "message": "Slide 14-13412 stands under DC and LC; policy: together.", "ids": ["14-13412"]},
+         "message": "Slide 14-13412 stands under DC and LC: together.", "ids": ["14-13412"]},
         {"code": "MG006", "title": "Selection on test data", "status": "passed", "scope": "random",
          "message": "Weights were selected on the validation part.", "ids": []},
     ]  # fmt: skip
@@ -184,7 +192,9 @@ def fake_run(
         "magnostic": "0.1.0", "python": "3.11.9", "libraries": {"numpy": "2.4.6"}, "device": "cpu",
     })  # fmt: skip
     if metrics:
-        not_estimable = {(c["protocol"], c["repeat"], c["fold"]): c["not_estimable"] for c in children}
+        not_estimable = {
+            (c["protocol"], c["repeat"], c["fold"]): c["not_estimable"] for c in children
+        }
         write_json(folder / "metrics.json", summarize(
             predictions, resamples=resamples, confidence=0.95, seed=7, not_estimable=not_estimable,
         ))  # fmt: skip

@@ -93,9 +93,9 @@ def slides_have_one_label(images: pd.DataFrame) -> Finding:
         "MG003",
         "issue",
         "images",
-        f"{'Slide' if len(double) == 1 else 'Slides'} {', '.join(named)}{more} under two labels or "
-        "more: one of them is wrong, and a split may train on what it tests. Keep each on one side "
-        "(data.double_labels together) or drop it.",
+        f"Under more than one label: slide {', '.join(named)}{more}. A split may train on one "
+        "label and test on the other: keep the slide on one side (data.double_labels together) or "
+        "drop it.",
         _sorted(known.loc[known["slide_id"].isin(double), "image_id"]),
     )
 
@@ -119,8 +119,9 @@ def classes_present(context: pd.DataFrame, parts: Parts, y: pd.Series, scope: st
             absent[part] = lacking
     few = _few_groups(context, parts, table)
     sentences = [f"no image of {', '.join(names)} in {part}" for part, names in absent.items()]
+    folds = parts.provenance.get("folds")
     sentences += [
-        f"{name} has {n} {'group' if n == 1 else 'groups'} for {parts.provenance['folds']} folds"
+        f"class {name} has {n} {'group' if n == 1 else 'groups'} for {folds} folds"
         for name, n in few.items()
     ]
     grave = {*absent.get("train", ()), *absent.get("test", ()), *few}

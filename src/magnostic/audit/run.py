@@ -11,7 +11,7 @@ import pandas as pd
 from magnostic.audit import checks, fitted
 from magnostic.audit.findings import Finding, per_protocol, per_scope
 from magnostic.data.images import Images, targets
-from magnostic.errors import BadInput, TableError
+from magnostic.errors import BadInput
 from magnostic.evaluate.predictions import Predictions
 from magnostic.files import read_json
 from magnostic.splits.table import Folds, Parts
@@ -45,10 +45,8 @@ def audit_split(folder: Path, images: Images) -> list[Finding]:
     """
     y = images.table.set_index("image_id")["label"]
     context = images.table[_CONTEXT]
-    try:
-        of_folds = [Parts.read(folder)]
-    except TableError:
-        of_folds = _spelt_out(Folds.read(folder))
+    folds = Folds.read(folder)
+    of_folds = [Parts.read(folder)] if "part" in folds.table else _spelt_out(folds)
     found = [
         finding
         for parts in of_folds

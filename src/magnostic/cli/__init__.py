@@ -25,8 +25,18 @@ app = App(
         "magnostic train probe-lite0 --data DATA --out runs/first"
     ),
 )
-for verb in ("index", "audit", "train", "report", "phantom", "demo", "models", "doctor"):
-    app.command(f"magnostic.cli.{verb}:{verb}", name=verb)
+_VERBS = {
+    "index": "Read a data set and print what it holds, beside the paper's Table I.",
+    "audit": "Check a data set, a split or a run for what makes results wrong or flattering.",
+    "train": "Carry out a recipe: model, predictions, audit and report in one run folder.",
+    "report": "Write the report of a run again.",
+    "phantom": "Write synthetic photographs in the BreakHis tree.",
+    "demo": "The main job on the phantom, with nothing to download.",
+    "models": "List backbones, their weights, and which need no network.",
+    "doctor": "Say what is installed and which device and precision are used.",
+}
+for _verb, _help in _VERBS.items():
+    app.command(f"magnostic.cli.{_verb}:{_verb}", name=_verb, help=_help)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,27 +1,36 @@
-"""The audit's findings as a table on the terminal."""
+"""The audit's findings on the terminal: what is wrong first, what passed in one line."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
 
 from magnostic.audit import Finding
 
-_COLOUR = {"issue": "bold red", "tip": "yellow", "passed": "green"}
+_COLOUR = {"issue": "bold red", "tip": "yellow"}
+_SHOWN_IDS = 6
 
 
 def print_findings(findings: Sequence[Finding]) -> None:
-    table = Table(show_lines=True)
-    for heading in ("check", "status", "where", "what"):
-        table.add_column(heading)
-    for finding in findings:
-        shown = ", ".join(finding.ids[:6]) + (" …" if len(finding.ids) > 6 else "")
-        what = finding.message + (f" [dim]({len(finding.ids)}: {shown})[/]" if shown else "")
-        status = f"[{_COLOUR[finding.status]}]{finding.status}[/]"
-        table.add_row(f"{finding.code} {finding.title}", status, finding.scope, what)
-    Console().print(table)
+    console = Console(highlight=False)
+    for status, colour in _COLOUR.items():
+        for finding in (f for f in findings if f.status == status):
+            console.print(
+                f"[{colour}]{status:5}[/] [bold]{finding.code}[/] {escape(finding.title)} "
+                f"({escape(finding.scope)}): {escape(finding.message)}"
+            )
+            if finding.ids:
+                more = len(finding.ids) - _SHOWN_IDS
+                shown = ", ".join(finding.ids[:_SHOWN_IDS]) + (
+                    f", … {more} more" if more > 0 else ""
+                )
+                console.print(f"      [dim]{escape(shown)}[/]")
+    passed = [f for f in findings if f.status == "passed"]
+    if passed:
+        names = ", ".join(f"{f.code} ({f.scope})" for f in passed)
+        console.print(f"[green]passed[/] {escape(names)}")
     issues = sum(f.status == "issue" for f in findings)
     tips = sum(f.status == "tip" for f in findings)
-    print(f"{issues} issues, {tips} tips, {len(findings) - issues - tips} passed")
+    print(f"{issues} issues, {tips} tips, {len(passed)} passed")

@@ -22,9 +22,9 @@ def models(pattern: str = "", *, at_hand: Annotated[bool, Parameter(negative="")
 
     from magnostic.models.catalogue import catalogue
 
-    table = Table()
-    for heading in ("backbone", "model.weights", "input", "licence", "at hand"):
-        table.add_column(heading)
+    table = Table(box=None, pad_edge=False)
+    for heading in ("backbone", "model.weights", "px", "licence", "at hand"):
+        table.add_column(heading, overflow="fold")
     rows = [e for e in catalogue(pattern) if e.at_hand or not at_hand]
     for entry in rows:
         size = str(entry.input_size)

@@ -10,23 +10,25 @@ from rich.table import Table
 
 from magnostic.files import read_json
 
-_NOT_DISJOINT = ("random",)
+_ORDER = ("random", "official", "patient", "accession")
+_APART = {"random": "patients mixed", "accession": "lab numbers apart"}
 
 
 def print_results(run: Path) -> None:
     """Accuracy with interval, macro F1 and AUC of each protocol, and where the report lies."""
     metrics = read_json(run / "metrics.json")
     task = read_json(run / "run.json")["task"]
-    table = Table(title=f"Test results, task {task}: {run}")
-    for heading in ("protocol", "accuracy (95% CI)", "balanced acc.", "macro F1", "AUC", "n"):
-        table.add_column(heading, justify="left" if heading == "protocol" else "right")
-    for protocol, result in metrics["protocols"].items():
+    confidence = round(100 * metrics["confidence"])
+    table = Table(title=f"Test results, task {task}")
+    table.add_column("protocol")
+    for heading in (f"accuracy ({confidence}% CI)", "macro F1", "AUC", "images"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for protocol in sorted(metrics["protocols"], key=_ORDER.index):
+        result = metrics["protocols"][protocol]
         overall = result["overall"]
-        apart = "patients mixed" if protocol in _NOT_DISJOINT else "patients apart"
         table.add_row(
-            f"{protocol} ({apart})",
+            f"{protocol}, {_APART.get(protocol, 'patients apart')}",
             with_interval(overall["accuracy"]),
-            number(overall["balanced_accuracy"]["estimate"]),
             number(overall["macro_f1"]["estimate"]),
             number(overall["macro_auc"]["estimate"]),
             str(result["n_images"]),

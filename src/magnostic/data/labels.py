@@ -28,7 +28,7 @@ def as_malignancy(values: pd.Series) -> pd.Series:
 
 def malignancy_of(codes: pd.Series) -> pd.Series:
     """The malignancy of each type's code; missing where the code is."""
-    return codes.map(_MALIGNANCY_OF)
+    return codes.map(_MALIGNANCY_OF).astype("str")
 
 
 def known_labels(label: pd.Series) -> dict[str, pd.Series]:
@@ -50,4 +50,4 @@ def _by_unique(values: pd.Series, table: dict[str, str]) -> pd.Series:
         code = table.get(word, table.get(word.lower()) if len(word) > 2 else None)
         if code is not None:
             meaning[value] = code
-    return values.map(meaning)
+    return values.map(meaning).astype("str")

@@ -8,6 +8,7 @@ The file's own column names are mapped with ``columns`` (ours -> the file's).
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -49,7 +50,7 @@ def read(source: Path, columns: Mapping[str, str] | None, on_bad: str, workers: 
     raw = _load(source, columns or {})
     if raw.empty:
         raise DataError(f"{source}: a header but no row; give a row for each photograph")
-    raw["path"] = raw["path"].str.strip().str.removeprefix("./")
+    raw["path"] = _normal(raw["path"], _home(source))
     _refuse_duplicates(source, raw)
     faults = _faults(raw)
     bad = [
@@ -106,8 +107,23 @@ def _load(source: Path, columns: Mapping[str, str]) -> pd.DataFrame:
                 f"which column it is with --column {ours}={_likely_column(ours, raw)}"
             )
     taken = {ours: columns.get(ours, ours) for ours in _KNOWN}
-    kept = {ours: raw[theirs] for ours, theirs in taken.items() if theirs in raw.columns}
+    kept = {
+        ours: raw[theirs].str.strip().replace("", None)
+        for ours, theirs in taken.items()
+        if theirs in raw.columns
+    }
     return pd.DataFrame(kept, index=raw.index).reindex(columns=list(_KNOWN)).astype("str")
+
+
+def _home(source: Path) -> str:
+    """The manifest's folder with a slash at its end."""
+    return source.parent.absolute().as_posix().rstrip("/") + "/"
+
+
+def _normal(path: pd.Series, home: str) -> pd.Series:
+    """One spelling a file: relative to the manifest's folder if below it, no ``./`` or ``..``."""
+    odd = path.str.contains(r"(?:^|/)\.{0,2}/", regex=True).fillna(False).astype(bool)
+    return path.mask(odd, path[odd].map(posixpath.normpath)).str.removeprefix(home)
 
 
 def _likely_column(ours: str, raw: pd.DataFrame) -> str:
@@ -177,9 +193,8 @@ def _number(values: pd.Series) -> pd.Series:
 
 def _frame(source: Path, raw: pd.DataFrame) -> pd.DataFrame:
     frame = raw[["image_id", "label", "accession", "pixel_hash"]].copy()
-    home = source.parent.absolute().as_posix().rstrip("/") + "/"
     absolute = raw["path"].str.startswith("/").to_numpy(dtype=bool)
-    frame["path"] = raw["path"].where(absolute, home + raw["path"])
+    frame["path"] = raw["path"].where(absolute, _home(source) + raw["path"])
     frame["slide_id"] = raw["slide"]
     frame["patient_id"] = raw["patient"].fillna(raw["slide"])
     frame["accession"] = raw["accession"].fillna(frame["patient_id"])
@@ -191,13 +206,12 @@ def _frame(source: Path, raw: pd.DataFrame) -> pd.DataFrame:
         frame["malignancy"] = stated.fillna(labels.malignancy_of(frame["tumour_type"]))
     else:
         frame = frame.assign(**labels.known_labels(raw["label"]))
-    frame["image_id"] = raw["image_id"].fillna(_ids(raw["path"], home))
+    frame["image_id"] = raw["image_id"].fillna(_ids(raw["path"]))
     frame["source"] = source.stem
     return frame
 
 
-def _ids(path: pd.Series, home: str) -> pd.Series:
+def _ids(path: pd.Series) -> pd.Series:
     """File stems where these are unique, else paths as the manifest has them."""
-    below = path.str.removeprefix(home)
-    stem = below.str.replace(r"^.*/|\.[^./]+$", "", regex=True)
-    return below if stem.duplicated().any() else stem
+    stem = path.str.replace(r"^.*/|\.[^./]+$", "", regex=True)
+    return path if stem.duplicated().any() else stem

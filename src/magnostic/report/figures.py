@@ -47,7 +47,7 @@ def forest(metrics: Mapping[str, Any], folder: Path) -> Picture:
                 ticks.append((y, protocol(name).title))
                 if key == "accuracy":
                     axes.plot(
-                        [result["majority"]] * 2, [y - 0.4, y + 0.4], color=MUTED, lw=1, ls=(0, (2, 1))
+                        [result["majority"]] * 2, [y - 0.4, y + 0.4], color=MUTED, lw=1, ls="--"
                     )  # fmt: skip
                 y += 1
             y += 0.5
@@ -105,7 +105,7 @@ def confusion(metrics: Mapping[str, Any], name: str, folder: Path) -> Picture:
             if counts[i, j]:
                 axes.text(
                     j, i, f"{counts[i, j]:,}", ha="center", va="center", fontsize=size,
-                    color="white" if shares[i, j] > 0.55 else INK,
+                    color="white" if shares[i, j] > 0.65 else INK,
                 )  # fmt: skip
         axes.set_xticks(range(n), classes, rotation=_slant(classes))
         axes.set_yticks(range(n), [f"{c}  {t:,}" for c, t in zip(classes, totals, strict=True)])
@@ -226,10 +226,10 @@ def patients(metrics: Mapping[str, Any], name: str, folder: Path) -> Picture | N
             range(len(labels)), [f"{c}  {n}" for c, n in zip(labels, numbers, strict=True)]
         )
         axes.set_ylim(len(labels) - 0.5, -0.5)
-        axes.set_xlim(0, 1)
+        axes.set_xlim(-0.02, 1.02)
         axes.set_xlabel("Patient score")
         axes.set_ylabel("Class, with number of patients")
-        axes.hlines(np.arange(len(labels) - 1) + 0.5, 0, 1, color=RULE, lw=0.6)
+        axes.hlines(np.arange(len(labels) - 1) + 0.5, -0.02, 1.02, color=RULE, lw=0.6)
         axes.tick_params(axis="y", length=0)
         rate = result["recognition_rate"]
         within = f" {interval(rate)}" if rate["low"] is not None else ""

@@ -74,9 +74,7 @@ def _build(run: RunFolder, pictures: Path) -> dict[str, Any]:
         "beside": context.beside_ours(run),
         "elsewhere": context.elsewhere(run),
         "printed": _printed(run) if of_paper or run.task != "label" else [],
-        "recipe": words.without_machine(
-            yaml.safe_dump(run.recipe, sort_keys=False, allow_unicode=True)
-        ),
+        "recipe": words.without_machine(_yaml(run.recipe)),
         "environment": _flat(run.environment),
         "provenance": _flat(run.provenance),
         "use_note": run.run.get("model_for_use_note") or "",
@@ -138,6 +136,20 @@ def _settings(run: RunFolder) -> list[tuple[str, str]]:
         ("Stratified", "yes" if split.get("stratify") else "no"),
         ("Seed", str(recipe.get("seed"))),
     ]
+
+
+class _Blocks(yaml.SafeDumper):
+    """Texts of several lines as blocks, as people write them."""
+
+    def represent_text(self, text: str) -> yaml.ScalarNode:
+        return self.represent_scalar("tag:yaml.org,2002:str", text, "|" if "\n" in text else None)
+
+
+_Blocks.add_representer(str, _Blocks.represent_text)
+
+
+def _yaml(recipe: Mapping[str, Any]) -> str:
+    return yaml.dump(dict(recipe), Dumper=_Blocks, sort_keys=False, allow_unicode=True)
 
 
 def _place(weights: object) -> str:

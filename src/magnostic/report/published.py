@@ -156,6 +156,22 @@ ELSEWHERE: Final = (
         "patient-disjoint", "subtype", "several", "accuracy 47 to 51%, macro F1 26 to 38%",
         "github.com/xuAn-0v0/Breakhis_8_Class_Classification",
     ),
+    Elsewhere(
+        "40X, four of the types", "subtype", "linear probes of pathology backbones",
+        "balanced accuracy: UNI2-h .859, kaiko L14 .837, Virchow2 .821, UNI .785, Phikon .717",
+        "kaiko-ai/eva leaderboard",
+    ),
+    Elsewhere(
+        "random images / accession-disjoint, 5 folds", "subtype",
+        "frozen EfficientNet-Lite0 + logistic regression, 446 images",
+        "accuracy .71 / .11 (in part types with one accession: nothing left to learn from)",
+        "measured for this project",
+    ),
+    Elsewhere(
+        "random images / accession-disjoint, 5 folds", "binary",
+        "frozen EfficientNet-Lite0 + logistic regression, 446 images",
+        "accuracy .84 / .52", "measured for this project",
+    ),
 )  # fmt: skip
 
 

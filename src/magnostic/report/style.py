@@ -14,6 +14,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from magnostic.files import whole_file
 
@@ -73,7 +74,8 @@ def figure(height: float, rows: int = 1) -> tuple[Figure, list[Axes]]:
 
     Call it, and draw, inside ``with rc():``.
     """
-    drawn = Figure(figsize=(WIDTH, height), layout="constrained")
+    layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.05)
+    drawn = Figure(figsize=(WIDTH, height), layout=layout)
     FigureCanvasAgg(drawn)
     axes = drawn.subplots(rows, 1, squeeze=False)
     return drawn, [row[0] for row in axes]
@@ -86,6 +88,8 @@ def rc() -> AbstractContextManager[None]:
 
 def save(drawn: Figure, folder: Path, name: str, alt: str, caption: str) -> Picture:
     """Write ``name.png`` and ``name.pdf`` to the folder; the page gets the drawing as SVG."""
+    drawn.draw_without_rendering()
+    drawn.set_layout_engine("none")  # laid out once, so that all three files agree
     metadata: Mapping[str, Mapping[str, Any]] = {
         "png": {"Software": None},
         "pdf": {"CreationDate": None, "Producer": None, "Creator": None},

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 from magnostic.evaluate.metrics import OVERALL, PER_CLASS
 from magnostic.evaluate.patients import FIGURES
@@ -19,6 +19,19 @@ from magnostic.report.words import (
     resampling,
     share,
 )
+
+_SCORE = (
+    "patient_id",
+    "label",
+    "n_images",
+    "score",
+    "mean_probability_correct",
+    "majority_correct",
+)
+
+
+#: Clusters below which a percentile interval is known to be far too narrow.
+_ENOUGH: Final = 10
 
 
 def headline(run: RunFolder) -> Table:
@@ -41,7 +54,7 @@ def headline(run: RunFolder) -> Table:
 
     for key in OVERALL:
         line(METRICS[key], key, [r["overall"][key] for r in results])
-    for key in FIGURES:
+    for key in FIGURES if any(r["patients"] for r in results) else ():
         line(METRICS[key], key, [(r["patients"] or {}).get(key) for r in results])
     if any(r["estimable"] for r in results):
         for key in ("accuracy", "macro_f1"):
@@ -56,7 +69,8 @@ def headline(run: RunFolder) -> Table:
     for record, result in zip(records, results, strict=True):
         record["majority"] = result["majority"]
     count("Test images", "n_images", [r["n_images"] for r in results])
-    count("Patients", "n_patients", [r["n_patients"] for r in results])
+    if any(r["n_patients"] for r in results):
+        count("Patients", "n_patients", [r["n_patients"] for r in results])
     count("Units resampled", "n_clusters", [r["n_clusters"] for r in results])
     units = " and ".join(dict.fromkeys(f"{r['cluster']}s" for r in results))
     return Table(
@@ -165,6 +179,7 @@ def magnifications(run: RunFolder, name: str) -> Table | None:
     found = result["by_magnification"]
     if not found:
         return None
+    unit = result["cluster"]
     shown = ("accuracy", "balanced_accuracy", "macro_f1", "macro_auc")
     rows, records = [], []
     for value, entry in found.items():
@@ -173,7 +188,7 @@ def magnifications(run: RunFolder, name: str) -> Table | None:
             [
                 Cell(title),
                 *[figure_cell(entry[key]) for key in shown],
-                *cells([entry["n"], entry["n_clusters"]]),
+                *_sizes(entry, unit),
             ]
         )
         record: dict[str, Value] = {"magnification": value}
@@ -182,8 +197,9 @@ def magnifications(run: RunFolder, name: str) -> Table | None:
         records.append(record | {"n_images": entry["n"], "n_clusters": entry["n_clusters"]})
     return Table(
         f"magnifications_{name}",
-        f"By magnification, one model for all. {resampling(run.metrics, result['cluster'])}",
-        ["", *[METRICS[key] for key in shown], "Images", f"{result['cluster'].capitalize()}s"],
+        f"By magnification, one model for all. {resampling(run.metrics, unit)}"
+        + _few(found.values(), unit),
+        ["", *[METRICS[key] for key in shown], *_size_titles(unit)],
         rows,
         records,
     )
@@ -192,30 +208,45 @@ def magnifications(run: RunFolder, name: str) -> Table | None:
 def by_class(run: RunFolder, name: str) -> Table:
     """Figures of each class against the others."""
     result = run.metrics["protocols"][name]
+    unit = result["cluster"]
     rows, records = [], []
     for label, entry in result["by_class"].items():
         rows.append(
             [
                 Cell(class_name(label)),
                 *[figure_cell(entry[key]) for key in PER_CLASS],
-                *cells([entry["n"], entry["n_clusters"]]),
+                *_sizes(entry, unit),
             ]
         )
         record: dict[str, Value] = {"class": label}
         for key in PER_CLASS:
             record |= flat(key, entry[key])
         records.append(record | {"n_images": entry["n"], "n_clusters": entry["n_clusters"]})
-    unit = result["cluster"]
     caption = f"By class. {resampling(run.metrics, unit)}"
+    caption += _few(result["by_class"].values(), unit)
     if any(entry["n_clusters"] == 1 for entry in result["by_class"].values()):
         caption += f" No interval where a class stands in one {unit} only."
     return Table(
         f"classes_{name}",
         caption,
-        ["", *[METRICS[key] for key in PER_CLASS], "Images", f"{unit.capitalize()}s"],
+        ["", *[METRICS[key] for key in PER_CLASS], *_size_titles(unit)],
         rows,
         records,
     )
+
+
+def _few(entries: Iterable[Mapping[str, Any]], unit: str) -> str:
+    if all(entry["n_clusters"] >= _ENOUGH for entry in entries):
+        return ""
+    return f" Intervals from fewer than {_ENOUGH} {unit}s are too narrow to rely on."
+
+
+def _size_titles(unit: str) -> list[str]:
+    return ["Images"] if unit == "image" else ["Images", f"{unit.capitalize()}s"]
+
+
+def _sizes(entry: Mapping[str, Any], unit: str) -> list[Cell]:
+    return cells([entry["n"]] if unit == "image" else [entry["n"], entry["n_clusters"]])
 
 
 def confusion(run: RunFolder, name: str) -> Table:
@@ -257,7 +288,7 @@ def patients(run: RunFolder, name: str) -> Table | None:
             ]
             for s in scores
         ],
-        scores,
+        [{key: score[key] for key in _SCORE} for score in scores],
         text=2,
     )
 

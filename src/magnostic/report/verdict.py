@@ -32,7 +32,10 @@ def judge(metrics: Mapping[str, Any], task: str, n_classes: int) -> Verdict:
             "patients are recognized, not how well the system will do on a new patient. For the "
             "honest figure run the same recipe with --split.protocols random,patient."
         )
-    return Verdict(headline, [*_majority(result), *_estimable(metrics, main)], warning)
+    # Intervals over single images mislead most of all: say so next to them.
+    unsafe = result["warnings"][:1] if result["cluster"] == "image" else []
+    remarks = [*_majority(result), *_estimable(metrics, main), *unsafe]
+    return Verdict(headline, remarks, warning)
 
 
 def _figure(metrics: Mapping[str, Any], main: str, kind: str) -> str:

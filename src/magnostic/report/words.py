@@ -110,7 +110,8 @@ GLOSSARY: Final = (
         "Interval",
         "Percentile bootstrap: whole patients (lab numbers under the accession-disjoint protocol) "
         "are drawn with replacement and every figure is computed anew. It shows variation between "
-        "patients, not between trainings or folds.",
+        "patients, not between trainings or folds. With few patients of a type, intervals of macro "
+        "figures may lie lopsidedly below the figure: a resample thins out some types.",
     ),
     (
         "Gap",

@@ -44,7 +44,10 @@ def test_more_stain_is_darker() -> None:
 
 def _distance(first: Slide, second: Slide) -> float:
     a, b = (slide_appearance(s, 0, 1.0) for s in (first, second))
-    return sum(float(np.abs(np.log(p) - np.log(q)).sum()) for p, q in zip(astuple(a), astuple(b)))
+    return sum(
+        float(np.abs(np.log(p) - np.log(q)).sum())
+        for p, q in zip(astuple(a), astuple(b), strict=True)
+    )
 
 
 def test_siblings_look_nearly_alike_and_patients_do_not() -> None:

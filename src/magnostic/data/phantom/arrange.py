@@ -1,8 +1,9 @@
 """How tissue is arranged in each of the eight types: one function a type, micrometres.
 
-Each takes the slide's cytology and random numbers and returns the wall, the lumen and what
-else grows; :func:`arrange` adds the stroma's fibres. Synthetic arrangements after the text
-book, so that a type shows at 40X by its architecture and at 400X by its cells.
+Each takes the place's cytology and random numbers and returns the wall, the lumen and what
+else grows; :func:`arrange` puts two types side by side and adds the stroma's fibres and
+capillaries. Synthetic arrangements after the text book, so that a type shows at 40X by its
+architecture and at 400X by its cells.
 """
 
 from __future__ import annotations
@@ -51,12 +52,10 @@ def adenosis(c: Cytology, rng: np.random.Generator) -> Plane:
     """Lobules of small crowded acini in dense fibrous stroma; some ducts are dilated."""
     plane = _bare()
     hearts = lattice(470, 0.16, rng)
-    lobule = np.min(
-        np.hypot(*(lattice_points := lattice(43 * c.size, 0.12, rng, 40)).T[:, :, None]
-                 - hearts.T[:, None, :])
-        / rng.uniform(120, 235, len(hearts)), axis=1,
-    )  # fmt: skip
-    acini = lattice_points[lobule < 1]
+    acini = lattice(43 * c.size, 0.12, rng, 40)
+    reach = rng.uniform(120, 235, len(hearts))
+    away = np.hypot(*(acini.T[:, :, None] - hearts.T[:, None, :])) / reach
+    acini = acini[away.min(axis=1) < 1]
     radii = rng.normal(20.5, 3.0, len(acini)).clip(13, 30) * c.size
     wall, lumen = islands(acini, radii, rng.uniform(10, 16, len(acini)), rng, 0.13, 0.35)
     cysts = rng.uniform([0, 0], [WIDTH, HEIGHT], (rng.integers(0, 3), 2))

@@ -67,7 +67,7 @@ def make(
 
 
 def thin(xy: Array, gap: float) -> Array:
-    """Points of which none is nearer than ``gap`` to an earlier one that stays in all pairs."""
+    """Points [N, 2] less the later one of each pair nearer than ``gap`` um."""
     if len(xy) < 2:
         return xy
     pairs = spatial.cKDTree(xy).query_pairs(gap, output_type="ndarray")

@@ -82,7 +82,7 @@ COMPANIONS: Final[dict[str, tuple[str, ...]]] = {
     "PC": ("DC", "MC"),
 }
 #: A patient's mean share of the companion's tissue lies between these.
-COMPANION_SHARE: Final = (0.20, 0.60)
+COMPANION_SHARE: Final = (0.10, 0.50)
 #: Largest weight of the companion's cytology in a patient's own.
 LARGEST_BLEND: Final = 0.75
 
@@ -145,16 +145,24 @@ def slide_cytology(slide: Slide, seed: int) -> tuple[Cytology, Cytology]:
 
 def field_cytology(c: Cytology, rng: np.random.Generator) -> Cytology:
     """A place's own version of its slide's cytology: no tumour is the same throughout."""
+
+    def vary(value: float, spread: float) -> float:
+        return value * float(np.exp(np.clip(rng.normal(0, spread), -2 * spread, 2 * spread)))
+
+    large = vary(1.0, 0.06)
     return replace(
         c,
-        dark=c.dark * float(rng.uniform(0.85, 1.15)),
-        cytoplasm_eosin=c.cytoplasm_eosin * float(rng.uniform(0.75, 1.3)),
-        cytoplasm_haematoxylin=c.cytoplasm_haematoxylin * float(rng.uniform(0.75, 1.3)),
-        stroma_cells=c.stroma_cells * float(rng.uniform(0.6, 1.6)),
-        stroma_eosin=c.stroma_eosin * float(rng.uniform(0.65, 1.4)),
-        stroma_blue=c.stroma_blue * float(rng.uniform(0.6, 1.6)),
-        loose=float(np.clip(c.loose + rng.uniform(-0.3, 0.3), 0, 1)),
+        nucleus=c.nucleus * large,
+        crowding=c.crowding * large,
+        dark=vary(c.dark, 0.15),
+        vesicular=float(np.clip(c.vesicular + rng.normal(0, 0.1), 0, 0.95)),
+        cytoplasm_eosin=vary(c.cytoplasm_eosin, 0.25),
+        cytoplasm_haematoxylin=vary(c.cytoplasm_haematoxylin, 0.25),
+        stroma_cells=vary(c.stroma_cells, 0.35),
+        stroma_eosin=vary(c.stroma_eosin, 0.28),
+        stroma_blue=vary(c.stroma_blue, 0.35),
+        loose=float(np.clip(c.loose + rng.uniform(-0.35, 0.35), 0, 1)),
         lymphocytes=c.lymphocytes * float(rng.gamma(1.0)),
-        size=c.size * float(rng.uniform(0.8, 1.2)),
-        trait=float(np.clip(c.trait + rng.uniform(-0.35, 0.35), 0, 1)),
+        size=vary(c.size, 0.14),
+        trait=float(np.clip(c.trait + rng.uniform(-0.4, 0.4), 0, 1)),
     )

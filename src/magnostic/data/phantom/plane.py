@@ -156,9 +156,7 @@ def along_paths(
     return np.asarray(far, np.float32), ndimage.gaussian_filter(width, 2.5)
 
 
-def cracked(
-    seeds: npt.NDArray[np.float64], warp_x: Array, warp_y: Array
-) -> Array:  # fmt: skip
+def cracked(seeds: npt.NDArray[np.float64], warp_x: Array, warp_y: Array) -> Array:
     """Half the difference between the two nearest seeds' distances: 0 on the borders between
     seeds, growing inwards; float32 [384, 576] in micrometres. Seen through a warp in um."""
     x, y = coordinates()

@@ -69,7 +69,7 @@ def place(slide: Slide, field: int, seed: int) -> Place:
     rng = generator(seed, f"place {code}", slide.number, *slide.block.encode(), field)
     companion, mean_share = slide_companion(slide, seed)
     mine, its = (field_cytology(c, rng) for c in slide_cytology(slide, seed))
-    share = float(np.clip(mean_share + rng.uniform(-0.3, 0.3), 0, 0.8))
+    share = float(np.clip(mean_share + rng.uniform(-0.35, 0.35), 0, 0.8))
     whole, main, second = arrange(((code, mine), (companion, its)), share, rng)
     cells = {code: epithelium(code, main, mine, rng),
              companion: epithelium(companion, second, its, rng)}  # fmt: skip
@@ -211,7 +211,8 @@ def render_field(
     fold = _fold(view, look, tissue)
     if fold is not None:
         thickness *= 1 + np.float32(0.8) * fold
-    drift = np.exp(camera.normal(0, 0.07, 2)).astype(np.float32)
+    # Thickness and stain vary over a section, and a little from photograph to photograph.
+    drift = np.exp(tissue.normal(0, 0.14, 2) + camera.normal(0, 0.05, 2)).astype(np.float32)
     blue *= thickness * np.float32(look.haematoxylin) * drift[0]
     eosin *= thickness * np.float32(look.eosin) * drift[1]
     return Field(photograph(blue.clip(0), eosin.clip(0), look, camera), layers.structure)

@@ -69,8 +69,9 @@ def write_phantom(
     ``patients_per_type`` patients for each of the eight types, three slides more (two second
     blocks and the second label of a double-labelled slide), and
     ``fields_per_magnification`` photographs of each slide at each of 40, 100, 200 and 400X.
-    ``workers`` processes (0: one a core); the bytes written depend on none of this but seed
-    and sizes. ``on_progress(done, total)`` is called as images are finished.
+    ``workers`` processes (0: one a core) do not change a byte; seed and sizes alone decide
+    (with the same versions of numpy, scipy and Pillow). ``on_progress(done, total)`` is
+    called as images are finished.
 
     Raises BadInput if ``out`` holds anything, or for numbers below 1. An interrupted call
     leaves ``out`` without a tree.

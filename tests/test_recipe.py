@@ -1,0 +1,117 @@
+"""Recipes: defaults, overrides, round trip, and errors that name the field."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from magnostic import recipe as recipes
+from magnostic.errors import RecipeError
+from magnostic.recipe import Finetune, Probe, Recipe
+
+
+def test_every_shipped_recipe_loads_by_name_and_states_what_it_is() -> None:
+    known = recipes.shipped()
+    assert {"probe-lite0", "demo-phantom", "nishio2024-resnet50-subtype"} <= set(known)
+    for name in known:
+        loaded = recipes.load(Path(name))
+        assert loaded.name == name
+        assert len(loaded.description) > 100
+
+
+def test_the_papers_recipe_is_the_papers() -> None:
+    paper = recipes.load(Path("nishio2024-resnet50-subtype"))
+    assert isinstance(paper.train, Finetune)
+    assert (paper.train.lr, paper.train.lr_end) == (3e-4, 1e-5)
+    assert (paper.train.epochs, paper.train.batch_size) == (30, 32)
+    assert (paper.train.optimizer, paper.train.weight_decay) == ("adam", 1e-4)
+    assert (paper.split.test_fraction, paper.split.val_fraction) == (0.3, 0.25)
+    assert (paper.split.folds, paper.split.stratify) == (1, False)
+    assert (paper.preprocess.size, paper.preprocess.normalize) == (224, "train")
+
+
+def test_round_trip_through_yaml() -> None:
+    for name in recipes.shipped():
+        loaded = recipes.load(Path(name))
+        assert recipes.parse(yaml.safe_load(loaded.to_yaml()), name) == loaded
+
+
+def test_overrides_reach_nested_fields() -> None:
+    loaded = recipes.load(
+        Path("probe-lite0"),
+        [
+            "--seed",
+            "7",
+            "--train.c=0.1,1",
+            "--split.val-fraction",
+            "0.2",
+            "--model.weights",
+            "none",
+        ],
+    )
+    assert loaded.seed == 7
+    assert loaded.split.val_fraction == 0.2
+    assert loaded.model.weights == "none"
+    assert isinstance(loaded.train, Probe)
+    assert loaded.train.c == (0.1, 1.0)
+
+
+@given(rate=st.floats(1e-7, 1.0))
+def test_numbers_survive_the_command_line(rate: float) -> None:
+    loaded = recipes.load(Path("nishio2024-resnet50-subtype"), ["--train.lr", repr(rate)])
+    assert isinstance(loaded.train, Finetune)
+    assert loaded.train.lr == rate
+
+
+@pytest.mark.parametrize(
+    ("tokens", "says"),
+    [
+        (["--train.epochz", "3"], "did you mean 'epochs'"),
+        (["--splitt.folds", "3"], "did you mean 'split'"),
+        (["--train.epochs", "many"], "train.epochs"),
+        (["--train.epochs"], "needs a value"),
+        (["--split.protocols", "official"], "official_dir"),
+        (["--split.test_fraction", "1.5"], "split.test_fraction"),
+        (["--name.deeper", "1"], "not a section"),
+        (["epochs=3"], "expected --section.field"),
+    ],
+)
+def test_a_wrong_override_names_the_field(tokens: list[str], says: str) -> None:
+    with pytest.raises(RecipeError, match=says):
+        recipes.load(Path("nishio2024-resnet50-subtype"), tokens)
+
+
+def test_a_wrong_file_names_the_file_and_line(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("name: x\ntrain: {epochs: [\n")
+    with pytest.raises(RecipeError, match=r"broken\.yaml, line \d"):
+        recipes.load(broken)
+    broken.write_text("- a\n- b\n")
+    with pytest.raises(RecipeError, match="mapping of fields"):
+        recipes.load(broken)
+    with pytest.raises(RecipeError, match="did you mean 'probe-lite0'"):
+        recipes.load(Path("probe-lite"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"train": {"method": "probe", "c": [0.1, 1]}, "split": {"val_fraction": 0}},
+        {"train": {"method": "probe"}, "balance": {"method": "oversample"}},
+        {"balance": {"when": "before-val-leaky"}},
+        {"split": {"protocols": ["patient", "patient"]}},
+    ],
+)
+def test_contradictions_are_refused(change: dict[str, object]) -> None:
+    with pytest.raises(RecipeError):
+        recipes.parse({"name": "x", **change}, "x.yaml")
+
+
+def test_defaults_are_honest() -> None:
+    plain = Recipe(name="x")
+    assert plain.split.protocols == ("patient",)
+    assert plain.data.duplicates == plain.data.double_labels == "together"

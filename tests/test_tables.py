@@ -1,0 +1,122 @@
+"""The three tables: what is written is read again, and broken ones are refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from magnostic.data import Images, read_images
+from magnostic.data.images import classes, targets
+from magnostic.errors import TableError
+from magnostic.evaluate.predictions import Predictions, make
+from magnostic.splits.table import Parts
+
+
+@pytest.fixture(scope="module")
+def images(tiny_breakhis: Path) -> Images:
+    return read_images(tiny_breakhis)
+
+
+def some_predictions(images: Images) -> pd.DataFrame:
+    rows = images.table.iloc[:4]
+    probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5], [0, 1]], dtype=np.float32)
+    truth = ["benign", "malignant", "benign", "benign"]
+    return make(
+        rows,
+        truth,
+        probabilities,
+        ["benign", "malignant"],
+        protocol="random",
+        repeat=0,
+        fold=0,
+        part="test",
+    )
+
+
+def test_images_round_trip(images: Images, tmp_path: Path) -> None:
+    images.write(tmp_path / "images.parquet")
+    again = Images.read(tmp_path / "images.parquet")
+    pd.testing.assert_frame_equal(again.table, images.table, check_dtype=False)
+    assert again.data_hash == images.data_hash
+    again.write(tmp_path / "again.parquet")
+    assert (tmp_path / "again.parquet").read_bytes() == (tmp_path / "images.parquet").read_bytes()
+
+
+def test_the_data_hash_does_not_know_where_files_lie(images: Images) -> None:
+    moved = Images(images.table.assign(path="/elsewhere"))
+    assert moved.data_hash == images.data_hash
+    relabelled = images.table.assign(label=images.table["label"].replace("A", "F"))
+    assert Images(relabelled).data_hash != images.data_hash
+
+
+def test_classes_come_in_the_fields_order(images: Images) -> None:
+    assert list(classes(images.table, "subtype")) == ["A", "F", "PT", "TA", "DC", "LC", "MC", "PC"]
+    assert list(classes(images.table, "binary")) == ["benign", "malignant"]
+    with pytest.raises(TableError, match="task: label"):
+        targets(images.table.assign(tumour_type=None), "subtype")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"image_id": "same"}, "more than one row"),
+        ({"tumour_type": "XX"}, "tumour_type.*'XX'"),
+        ({"pixel_hash": None}, "row 0, column 'pixel_hash' is empty"),
+    ],
+)
+def test_a_broken_images_table_is_refused(
+    images: Images, change: dict[str, object], says: str
+) -> None:
+    with pytest.raises(TableError, match=says):
+        Images(images.table.assign(**change))
+
+
+def test_predictions_round_trip(images: Images, tmp_path: Path) -> None:
+    predictions = Predictions(some_predictions(images))
+    assert predictions.table["y_pred"].tolist() == ["benign", "malignant", "benign", "malignant"]
+    assert predictions.true_index.tolist() == [0, 1, 0, 0]
+    predictions.write(tmp_path / "p.parquet")
+    again = Predictions.read(tmp_path / "p.parquet")
+    pd.testing.assert_frame_equal(again.table, predictions.table, check_dtype=False)
+    assert again.where(fold=1).table.empty
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"y_true": "unheard-of"}, "no column p_unheard-of"),
+        ({"p_benign": 0.3}, "sum to 1"),
+        ({"p_benign": np.nan}, "sum to 1"),
+        ({"image_id": "same"}, "predicted twice"),
+    ],
+)
+def test_broken_predictions_are_refused(
+    images: Images, change: dict[str, object], says: str
+) -> None:
+    with pytest.raises(TableError, match=says):
+        Predictions(some_predictions(images).assign(**change))
+
+
+def test_a_file_that_is_no_table_is_named(tmp_path: Path) -> None:
+    with pytest.raises(TableError, match="no such file"):
+        Images.read(tmp_path / "nothing.parquet")
+    (tmp_path / "text.parquet").write_text("not parquet")
+    with pytest.raises(TableError, match=r"text\.parquet: not a readable Parquet"):
+        Images.read(tmp_path / "text.parquet")
+
+
+def test_a_part_must_be_known(images: Images, tmp_path: Path) -> None:
+    table = pd.DataFrame(
+        {
+            "image_id": images.table["image_id"],
+            "protocol": "random",
+            "repeat": 0,
+            "fold": 0,
+            "part": "exam",
+        }
+    )
+    with pytest.raises(TableError, match="'exam'"):
+        Parts(table, {}).write(tmp_path)

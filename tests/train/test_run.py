@@ -1,0 +1,202 @@
+"""Runs end to end: what a run folder holds, and that it can be made and loaded again exactly."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from magnostic import recipe as recipes
+from magnostic.audit import read_audit
+from magnostic.data import Images, read_images
+from magnostic.errors import BadInput, RunFailed, SplitError
+from magnostic.evaluate.predictions import Predictions
+from magnostic.files import read_json
+from magnostic.splits.table import Parts
+from magnostic.train import finetune
+from magnostic.train.run import reproduce_run, run
+
+CONF = sorted((Path(__file__).parents[1] / "conf").glob("*.yaml"))
+CHILD_FILES = {
+    "recipe.yaml",
+    "split.parquet",
+    "split.json",
+    "model.safetensors",
+    "model.json",
+    "history.jsonl",
+    "predictions.parquet",
+    "metrics.json",
+    "environment.json",
+    "fitted_on.json",
+    "audit.json",
+    "data.json",
+    "run.json",
+}
+
+
+@pytest.fixture(scope="module")
+def tiny(tiny_breakhis: Path) -> Images:
+    return read_images(tiny_breakhis)
+
+
+def conf(name: str, *overrides: str) -> recipes.Recipe:
+    path = next(p for p in CONF if p.stem == name)
+    return recipes.load(path, overrides)
+
+
+@pytest.mark.parametrize("path", CONF, ids=lambda p: p.stem)
+def test_every_system_runs_on_real_images(
+    path: Path, breakhis_sample: Path, tmp_path: Path
+) -> None:
+    images = read_images(breakhis_sample)
+    out = run(recipes.load(path), images, tmp_path / "run")
+    assert (out / "report.html").stat().st_size > 10_000
+    children = read_json(out / "run.json").get("children", [{"path": "."}])
+    for child in children:
+        assert {p.name for p in (out / child["path"]).iterdir()} >= CHILD_FILES
+        assert not (out / child["path"] / "checkpoint").exists()
+    assert all(line.split(": ")[1].startswith("identical") for line in reproduce_run(out, images))
+
+
+@pytest.mark.parametrize("name", ["finetune-oversample", "probe-svm"])
+def test_the_same_seed_gives_the_same_bytes(name: str, tiny: Images, tmp_path: Path) -> None:
+    for out in ("first", "second"):
+        run(conf(name), tiny, tmp_path / out)
+    run(conf(name, "--seed", "1"), tiny, tmp_path / "other")
+    first, second, other = (
+        (tmp_path / out / "predictions.parquet").read_bytes()
+        for out in ("first", "second", "other")
+    )
+    assert first == second
+    assert first != other
+
+
+def test_training_goes_on_exactly_where_it_stopped(
+    tiny: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = conf("finetune-oversample", "--train.epochs", "3", "--model.dropout", "0.3")
+    run(recipe, tiny, tmp_path / "whole")
+    epochs = finetune._epoch
+
+    def stop_in_second(*arguments: object) -> dict[str, float]:
+        if arguments[3] == 1:
+            raise KeyboardInterrupt
+        return epochs(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(finetune, "_epoch", stop_in_second)
+    with pytest.raises(KeyboardInterrupt):
+        run(recipe, tiny, tmp_path / "stopped")
+    monkeypatch.undo()
+    with pytest.raises(BadInput, match="--resume"):
+        run(recipe, tiny, tmp_path / "stopped")
+    with pytest.raises(BadInput, match="another recipe"):
+        run(recipe.model_copy(update={"seed": 5}), tiny, tmp_path / "stopped", resume=True)
+    run(recipe, tiny, tmp_path / "stopped", resume=True)
+    for name in ("predictions.parquet", "model.safetensors"):
+        whole, stopped = (tmp_path / o / name for o in ("whole", "stopped"))
+        assert whole.read_bytes() == stopped.read_bytes()
+    lines = (tmp_path / "stopped" / "history.jsonl").read_text().splitlines()
+    assert [json.loads(line)["epoch"] for line in lines] == [1, 2, 3]
+
+
+def test_finished_children_are_not_trained_again(tiny: Images, tmp_path: Path) -> None:
+    recipe = conf("finetune-folds")
+    out = run(recipe, tiny, tmp_path / "run")
+    kept = out / "patient" / "r0f0" / "model.safetensors"
+    before = kept.stat().st_mtime_ns
+    expected = (out / "predictions.parquet").read_bytes()
+    (out / "patient" / "r0f1" / "run.json").unlink()
+    run(recipe, tiny, out, resume=True)
+    assert kept.stat().st_mtime_ns == before
+    assert (out / "predictions.parquet").read_bytes() == expected
+
+
+def test_the_learning_rate_goes_from_the_first_to_the_last_value(
+    tiny: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[float] = []
+    step = finetune.torch.optim.Adam.step
+
+    def record(self: finetune.torch.optim.Adam, *more: object, **named: object) -> object:
+        used.append(self.param_groups[0]["lr"])
+        return step(self, *more, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(finetune.torch.optim.Adam, "step", record)
+    overrides = ("--model.backbone", "resnet18", "--model.weights", "none", "--train.epochs", "3")
+    paper = recipes.load(
+        Path("nishio2024-resnet50-subtype"), [*overrides, "--preprocess.size", "32"]
+    )
+    run(paper, tiny, tmp_path / "run")
+    assert used[0] == pytest.approx(3e-4, rel=1e-12)
+    assert used[-1] == 1e-5
+    assert used == sorted(used, reverse=True)
+
+
+def test_what_was_fitted_on_what_is_stored(tiny: Images, tmp_path: Path) -> None:
+    out = run(conf("finetune-oversample"), tiny, tmp_path / "run")
+    fitted, parts = read_json(out / "fitted_on.json"), Parts.read(out)
+    assert set(fitted["weights"]["ids"]) == set(parts.ids("train"))
+    assert set(fitted["statistics"]["ids"]) == set(parts.ids("train"))
+    assert set(fitted["selection"]["ids"]) == set(parts.ids("val"))
+    assert fitted["calibration"] is fitted["thresholds"] is None
+
+
+def test_the_audit_sees_what_the_papers_readings_leak(tiny: Images, tmp_path: Path) -> None:
+    """Copies made before the validation draw, and statistics of training and validation."""
+    leaky = run(conf("finetune-leaky", "--split.val_fraction=0.4"), tiny, tmp_path / "leaky")
+    codes = {f.code: f.status for f in read_audit(leaky)}
+    assert codes["MG002"] == "issue", "copies of a photograph in training and validation"
+    both = conf("finetune-oversample", "--preprocess.normalize=train+val")
+    codes = {f.code: f.status for f in read_audit(run(both, tiny, tmp_path / "both"))}
+    assert codes["MG008"] == "tip"
+    assert codes["MG002"] == "passed"
+
+
+def test_a_probe_is_refitted_on_everything_for_use(tiny: Images, tmp_path: Path) -> None:
+    out = run(conf("probe-svm"), tiny, tmp_path / "run")
+    description = read_json(out / "run.json")
+    assert description["model_for_use"] == ["final"]
+    assert "nothing was held out" in description["model_for_use_note"].lower()
+    fitted = read_json(out / "final" / "fitted_on.json")
+    assert set(fitted["weights"]["ids"]) == set(tiny.table["image_id"])
+    pooled = Predictions.read(out / "predictions.parquet").table
+    assert len(pooled) == 3 * 2 * len(tiny), "each image once per protocol and repeat"
+
+
+def test_a_run_that_is_not_reproduced_is_named(tiny: Images, tmp_path: Path) -> None:
+    out = run(conf("finetune-oversample"), tiny, tmp_path / "run")
+    stored = Predictions.read(out / "predictions.parquet").table
+    changed = stored.assign(y_pred=stored["y_pred"].to_numpy()[::-1])
+    Predictions(changed).write(out / "predictions.parquet")
+    with pytest.raises(RunFailed, match="not reproduced"):
+        reproduce_run(out, tiny)
+
+
+def test_one_class_is_refused_before_training(tiny: Images, tmp_path: Path) -> None:
+    benign = Images(tiny.table[tiny.table["malignancy"] == "benign"].reset_index(drop=True))
+    with pytest.raises(SplitError, match="only one class"):
+        run(conf("probe-svm"), benign, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_the_papers_recipe_overfits_64_real_images(breakhis_sample: Path, tmp_path: Path) -> None:
+    """From packaged weights, to a training accuracy of at least .95 (what overfits can learn)."""
+    images = read_images(breakhis_sample)
+    table = images.table.drop_duplicates("pixel_hash")
+    some = table.groupby("tumour_type").head(12).sample(92, random_state=0)
+    few = Images(some.sort_values("image_id").reset_index(drop=True))
+    overrides = [
+        "--model.backbone=tf_efficientnet_lite0",
+        "--model.weights=package:efficientnet-lite0",
+        "--split.val_fraction=0",
+        "--balance.method=none",
+        "--train.epochs=12",
+        "--evaluate.resamples=0",
+    ]
+    recipe = recipes.load(Path("nishio2024-resnet50-subtype"), overrides)
+    out = run(recipe, few, tmp_path / "run")
+    assert len(Parts.read(out).ids("train")) == 64
+    last = json.loads((out / "history.jsonl").read_text().splitlines()[-1])
+    assert last["train_accuracy"] >= 0.95
