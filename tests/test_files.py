@@ -12,6 +12,7 @@ from magnostic.files import read_json, whole_file, write_json, write_text
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     target = tmp_path / "deep" / "file.txt"
     write_text(target, "old")
+
     def half() -> None:
         with whole_file(target) as temporary:
             temporary.write_text("half of the new")

@@ -13,9 +13,6 @@ Malignancy = Literal["benign", "malignant"]
 MALIGNANCIES: Final[tuple[Malignancy, ...]] = ("benign", "malignant")
 MAGNIFICATIONS: Final[tuple[int, ...]] = (40, 100, 200, 400)
 
-#: Effective pixel size in micrometres by magnification (6.5 um camera pixel, 3.3x relay).
-MICRONS_PER_PIXEL: Final[dict[int, float]] = {40: 0.49, 100: 0.20, 200: 0.10, 400: 0.05}
-
 
 @dataclass(frozen=True)
 class TumourType:

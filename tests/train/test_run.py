@@ -123,7 +123,14 @@ def test_the_learning_rate_goes_from_the_first_to_the_last_value(
         return step(self, *more, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(finetune.torch.optim.Adam, "step", record)
-    overrides = ("--model.backbone", "resnet18", "--model.weights", "none", "--train.epochs", "3")
+    overrides = (
+        "--model.backbone",
+        "test_resnet",
+        "--model.weights",
+        "none",
+        "--train.epochs",
+        "3",
+    )
     paper = recipes.load(
         Path("nishio2024-resnet50-subtype"), [*overrides, "--preprocess.size", "32"]
     )

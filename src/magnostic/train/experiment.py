@@ -77,13 +77,15 @@ class Experiment:
 
     @cached_property
     def classes(self) -> Sequence[str]:
-        found = classes(self.table, self.recipe.task)
-        if len(found) < 2:
+        return classes(self.table, self.recipe.task)
+
+    def require_two_classes(self) -> None:
+        """Raise SplitError where there is nothing to tell apart."""
+        if len(self.classes) < 2:
             raise SplitError(
-                f"task {self.recipe.task!r}: only one class ({', '.join(found)}) in the data; "
+                f"task {self.recipe.task!r}: only one class ({self.classes[0]}) in the data; "
                 "give images of two classes or more"
             )
-        return found
 
     @cached_property
     def y_index(self) -> NDArray[np.intp]:

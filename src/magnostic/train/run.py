@@ -61,6 +61,7 @@ def run(recipe: Recipe, images: Images, out: Path, *, resume: bool = False) -> P
     recipe = resolve(recipe)
     device.threads()
     experiment = Experiment(recipe, images, load_source(recipe.model))
+    experiment.require_two_classes()
     _claim(out, experiment, resume)
     folds = splits.make(experiment.selection, recipe, experiment.y)
     jobs = [Fold(*key) for key in _keys(folds, recipe.split.protocols)]
