@@ -44,7 +44,7 @@ def test_the_finding_in_words() -> None:
         "patients), macro F1 .37. The random-image protocol of the paper says .78: 37 points (30 "
         "to 45) are leakage and, in part, types without training images."
     )
-    assert "(A (12) test images)" in verdict.remarks[0]
+    assert "(test images of A: 12)" in verdict.remarks[0]
     assert verdict.warning is None
 
 

@@ -92,9 +92,9 @@ def _estimable(metrics: Mapping[str, Any], main: str) -> list[str]:
     accuracy = only["accuracy"]
     if accuracy["estimate"] is None:
         return ["No test image was of a type that its fold could learn."]
-    left_out = ", ".join(f"{label} ({n})" for label, n in only["excluded"].items())
+    left_out = ", ".join(f"{label}: {n}" for label, n in only["excluded"].items())
     text = (
-        f"Some types had no training image in some folds ({left_out} test images). On the "
+        f"Some types had no training image in some folds (test images of {left_out}). On the "
         f"learnable images alone accuracy is {share(accuracy['estimate'], 2)}"
     )
     within = interval(accuracy, 2, " to ")

@@ -7,7 +7,6 @@ import multiprocessing
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -19,6 +18,7 @@ from magnostic.data.phantom.slides import Slide, phantom_slides
 from magnostic.data.phantom.stain import PATIENT_EFFECT
 from magnostic.data.phantom.view import MICRONS_PER_PIXEL
 from magnostic.errors import BadInput
+from magnostic.progress import track
 from magnostic.taxonomy import MAGNIFICATIONS
 
 ROOT: Final = "BreaKHis_v1"
@@ -45,21 +45,24 @@ def save(field: Field, path: Path) -> None:
     Image.fromarray(field.rgb).save(path, pnginfo=note, compress_level=1)
 
 
-def _write_place(job: tuple[str, Slide, int, int, int]) -> int:
-    """All magnifications of one place; returns how many images were written."""
+def _write_place(job: tuple[str, Slide, int, int, int]) -> None:
+    """All magnifications of one place."""
     breast, slide, field, fields, seed = job
     for magnification in MAGNIFICATIONS:
         seen = render_field(shown_slide(slide, field, fields), magnification, field, seed)
         folder = Path(breast, slide.folder, f"{magnification}X")
         folder.mkdir(parents=True, exist_ok=True)
         save(seen, folder / slide.file_name(magnification, field + 1))
-    return len(MAGNIFICATIONS)
 
 
 def write_phantom(
-    out: Path, *, seed: int = 0, patients_per_type: int = 8, fields_per_magnification: int = 3,
-    workers: int = 0, on_progress: Callable[[int, int], None] | None = None,
-) -> Path:  # fmt: skip
+    out: Path,
+    *,
+    seed: int = 0,
+    patients_per_type: int = 8,
+    fields_per_magnification: int = 3,
+    workers: int = 0,
+) -> Path:
     """Writes a synthetic data set and returns its root, ``out/BreaKHis_v1``.
 
     Synthetic: drawn by a program, no photograph and no patient in it. It shows that the
@@ -70,8 +73,7 @@ def write_phantom(
     blocks and the second label of a double-labelled slide), and
     ``fields_per_magnification`` photographs of each slide at each of 40, 100, 200 and 400X.
     ``workers`` processes (0: one a core) do not change a byte; seed and sizes alone decide
-    (with the same versions of numpy, scipy and Pillow). ``on_progress(done, total)`` is
-    called as images are finished.
+    (with the same versions of numpy, scipy and Pillow).
 
     Raises BadInput if ``out`` holds anything, or for numbers below 1. An interrupted call
     leaves ``out`` without a tree.
@@ -94,19 +96,16 @@ def write_phantom(
             for slide in slides
             for field in range(fields_per_magnification)
         ]
-        total, done = len(jobs) * len(MAGNIFICATIONS), 0
+        what = f"drawing places at {len(MAGNIFICATIONS)} magnifications"
         processes = min(workers or os.cpu_count() or 1, len(jobs))
         if processes == 1:
-            for job in jobs:
-                done += _write_place(job)
-                if on_progress:
-                    on_progress(done, total)
+            for job in track(jobs, what, len(jobs)):
+                _write_place(job)
         else:
             with multiprocessing.get_context("spawn").Pool(processes) as pool:
-                for written in pool.imap_unordered(_write_place, jobs, chunksize=2):
-                    done += written
-                    if on_progress:
-                        on_progress(done, total)
+                drawn = pool.imap_unordered(_write_place, jobs, chunksize=2)
+                for _ in track(drawn, what, len(jobs)):
+                    pass
         settings = {
             "synthetic": True,
             "generator": "magnostic phantom",

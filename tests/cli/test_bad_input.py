@@ -1,0 +1,130 @@
+"""Bad input: one line that names the file or field and the next step, exit code 2, no traceback."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from magnostic.cli import main
+
+Call = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Call:
+    """Run the command line in this process; exit code and standard error."""
+
+    def run(*arguments: object) -> tuple[int, str]:
+        with pytest.raises(SystemExit) as caught:
+            main([str(a) for a in arguments])
+        code = caught.value.code
+        return (code if isinstance(code, int) else 1), capsys.readouterr().err
+
+    return run
+
+
+@pytest.fixture
+def tree(tiny_breakhis: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(tiny_breakhis, tmp_path / "BreaKHis_v1")
+
+
+def expect(result: tuple[int, str], *says: str, lines: int = 1) -> None:
+    code, error = result
+    assert code == 2
+    assert "Traceback" not in error
+    assert error.startswith("error: ")
+    for text in says:
+        assert text in error
+    assert len(error.strip().splitlines()) == lines
+
+
+def test_an_empty_folder(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    expect(call("index", tmp_path / "empty"), "empty")
+    expect(call("index", tmp_path / "nowhere"), "nowhere")
+
+
+def test_a_truncated_and_a_text_file_are_listed(call: Call, tree: Path) -> None:
+    first, second = sorted(tree.rglob("*.png"))[:2]
+    first.write_bytes(first.read_bytes()[:900])
+    second.write_text("not a picture")
+    expect(call("index", tree), first.name, second.name, "--on-bad skip", "text", lines=3)
+
+
+def test_a_manifest(call: Call, tree: Path, tmp_path: Path) -> None:
+    photo = next(tree.rglob("*.png"))
+    manifest = tmp_path / "m.csv"
+    manifest.write_text(f"file,label\n{photo},A\n")
+    expect(call("index", manifest), "m.csv", "'path'", "--column path=")
+    manifest.write_text(f"path,label,tumour_type\n{photo},A,DX\n")
+    expect(call("index", manifest), "DX", "row", lines=2)
+    manifest.write_text(f"path,label\n{photo},A\n{photo},A\n")
+    expect(call("index", manifest), "m.csv", "row")
+    expect(call("index", manifest, "--column", "path"), "ours=theirs")
+
+
+def train(call: Call, data: Path, out: Path, *more: object) -> tuple[int, str]:
+    return call("train", "probe-lite0", "--data", data, "--out", out, *more)
+
+
+def test_a_recipe_with_a_misspelt_field(call: Call, tree: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("name: r\nmodell: {backbone: resnet18}\n")
+    arguments = ("--data", tree, "--out", tmp_path / "run")
+    expect(call("train", recipe, *arguments), "r.yaml", "'modell'", "did you mean 'model'")
+    expect(train(call, tree, tmp_path / "run", "--split.fold", "3"), "did you mean 'folds'")
+
+
+def test_one_trainable_class(call: Call, tree: Path, tmp_path: Path) -> None:
+    shutil.rmtree(tree / "histology_slides" / "breast" / "malignant")
+    result = train(call, tree, tmp_path / "run", "--task", "binary")
+    expect(result, "only one class (benign)", "two classes")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_protocol_that_the_data_cannot_bear(call: Call, tree: Path, tmp_path: Path) -> None:
+    for folder in sorted(tree.rglob("SOB_*_14-*")):
+        if not folder.name.endswith("0"):  # one slide of each type stays
+            shutil.rmtree(folder)
+    out = tmp_path / "run"
+    expect(train(call, tree, out, "--split.protocols=patient", "--split.folds=9"), "patient")
+    strict = ("--split.protocols=patient", "--split.folds=2", "--split.strict=true")
+    expect(train(call, tree, out, *strict), "no training image of")
+
+
+def test_weights_that_cannot_be_had_offline(call: Call, tree: Path, tmp_path: Path) -> None:
+    more = ("--model.backbone", "resnet50", "--model.weights", "tv_in1k")
+    expect(
+        train(call, tree, tmp_path / "run", *more),
+        "timm/resnet50.tv_in1k",
+        "package:efficientnet-lite0",
+        "model.weights none",
+    )
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_folder_in_use(call: Call, tree: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    expect(train(call, tree, tmp_path / "run"), "--resume")
+    expect(train(call, tree, tmp_path / "run", "--resume"), "another recipe")
+    assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
+
+
+def test_report_and_audit_of_what_is_no_run(call: Call, tree: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    expect(call("report", tmp_path / "run"), "run")
+    expect(call("report", tmp_path / "nowhere"), "nowhere")
+    expect(call("audit", tmp_path / "nowhere"), "nowhere")
+    expect(call("models", "resnet5O"), "did you mean 'resnet50'")
+    expect(call("phantom", tree), "empty")
+
+
+def test_a_missing_or_unknown_option(call: Call) -> None:
+    code, error = call("train", "probe-lite0")
+    assert code == 2
+    assert "--data" in error
+    assert "Traceback" not in error
