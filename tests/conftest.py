@@ -6,11 +6,16 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 from PIL import Image
 
 from magnostic.taxonomy import TUMOUR_TYPES
+
+# A loaded machine is not a fault of the code.
+hypothesis.settings.register_profile("no deadline", deadline=None)
+hypothesis.settings.load_profile("no deadline")
 
 SHARED = Path(os.environ.get("MAGNOSTIC_SHARED", Path(__file__).parents[2] / "shared"))
 
