@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from magnostic import recipe as recipes
+from magnostic import recipe_file as recipes
 from magnostic.errors import RecipeError
 from magnostic.recipe import Finetune, Probe, Recipe
 
@@ -67,9 +67,30 @@ def test_numbers_survive_the_command_line(rate: float) -> None:
     assert loaded.train.lr == rate
 
 
+def test_the_method_can_be_changed_and_text_may_have_commas() -> None:
+    changed = recipes.load(
+        Path("probe-lite0"),
+        ["--train.epochs", "2", "--train.method", "finetune", "--description", "a, b"],
+    )
+    assert isinstance(changed.train, Finetune)
+    assert changed.train.epochs == 2
+    assert changed.description == "a, b"
+
+
+def test_what_was_changed_is_told_before_the_files_own_words() -> None:
+    changed = recipes.load(Path("probe-lite0"), ["--task", "binary", "--data.magnifications=40"])
+    assert changed.description.startswith(
+        "Changed on the command line: task binary, data.magnifications 40.\n\nFrozen"
+    )
+    assert changed.data.magnifications == (40,)
+
+
 @pytest.mark.parametrize(
     ("tokens", "says"),
     [
+        (["--epochs", "3"], "did you mean 'train.epochs'|unknown field"),
+        (["--folds", "3"], "did you mean 'split.folds'"),
+        (["--train.head", "svm"], "'train.head' is for train.method probe"),
         (["--train.epochz", "3"], "did you mean 'epochs'"),
         (["--splitt.folds", "3"], "did you mean 'split'"),
         (["--train.epochs", "many"], "train.epochs"),
@@ -103,6 +124,7 @@ def test_a_wrong_file_names_the_file_and_line(tmp_path: Path) -> None:
         {"train": {"method": "probe", "c": [0.1, 1]}, "split": {"val_fraction": 0}},
         {"train": {"method": "probe"}, "balance": {"method": "oversample"}},
         {"balance": {"when": "before-val-leaky"}},
+        {"train": {"method": "probe"}, "model": {"dropout": 0.5}},
         {"split": {"protocols": ["patient", "patient"]}},
     ],
 )

@@ -50,13 +50,6 @@ class WeightsError(BadInput):
     """Weights that cannot be found, downloaded or loaded whole."""
 
 
-class MissingExtra(BadInput):
-    """An optional library that is not installed."""
-
-    def __init__(self, library: str, extra: str) -> None:
-        super().__init__(f"{library} is not installed; run: pip install 'magnostic[{extra}]'")
-
-
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """``" (did you mean 'x'?)"`` for the nearest known word, or an empty string."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)

@@ -1,4 +1,4 @@
-"""What one experiment is: pydantic models to and from one YAML file.
+"""What one experiment is: the fields of a recipe, their meaning and their defaults.
 
 A recipe reads like prose, every field has a default that suits an honest evaluation, and the
 resolved recipe (every ``auto`` replaced by what was used) is stored in the run.
@@ -6,16 +6,12 @@ resolved recipe (every ``auto`` replaced by what was used) is stored in the run.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import pydantic
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
-
-from magnostic.errors import RecipeError, did_you_mean
 
 Policy = Literal["keep", "drop", "together"]
 Protocol = Literal["random", "patient", "accession", "official"]
@@ -23,6 +19,13 @@ Protocol = Literal["random", "patient", "accession", "official"]
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+def several(value: object) -> object:
+    """One value or a comma-separated text as a tuple; the command line has no lists."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(","))
+    return (value,) if isinstance(value, int | float) else value
 
 
 class Data(_Section):
@@ -42,6 +45,11 @@ class Data(_Section):
     double_labels: Policy = "together"
     on_bad: Literal["stop", "skip"] = "stop"
     magnifications: tuple[int, ...] = ()
+
+    @field_validator("magnifications", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: object) -> object:
+        return several(value)
 
 
 class Split(_Section):
@@ -71,14 +79,17 @@ class Split(_Section):
     @field_validator("protocols", mode="before")
     @classmethod
     def _one_or_several(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value
+        return several(value)
 
     @model_validator(mode="after")
     def _consistent(self) -> Split:
         if not self.protocols or len(set(self.protocols)) != len(self.protocols):
             raise ValueError("protocols must name one or several different protocols")
         if "official" in self.protocols and self.official_dir is None:
-            raise ValueError("protocol official needs official_dir, the folder of dsfold1..5.txt")
+            raise ValueError(
+                "protocol official needs split.official_dir, the folder of dsfold1..5.txt "
+                "(--split.official-dir DIR)"
+            )
         return self
 
 
@@ -144,7 +155,10 @@ class Finetune(_Section):
 class Probe(_Section):
     """Frozen features once, then a linear head.
 
-    c: inverse regularization strength; several values are chosen among by validation log loss.
+    head: ``logistic`` regression, or a linear ``svm``, whose probabilities are a softmax of its
+        margins and not calibrated.
+    c: inverse regularization strength; several values are chosen among on the validation part, by
+        log loss (svm: accuracy).
     """
 
     method: Literal["probe"]
@@ -156,7 +170,7 @@ class Probe(_Section):
     @field_validator("c", mode="before")
     @classmethod
     def _one_or_several(cls, value: object) -> object:
-        return (value,) if isinstance(value, int | float) else value
+        return several(value)
 
 
 class Evaluate(_Section):
@@ -167,7 +181,12 @@ class Evaluate(_Section):
 
 
 class Recipe(_Section):
-    """One experiment. ``description`` states in prose what it is, its cost and what to expect."""
+    """One experiment. ``description`` states in prose what it is, its cost and what to expect.
+
+    keep_reference: what stays of the training images beside a model meant for use, for nearest
+        cases and distance checks: ``none``, their ``features``, or ``thumbnails`` as well. A
+        privacy choice: thumbnails are recognizable, features may be inverted in part.
+    """
 
     name: str
     description: str = ""
@@ -180,6 +199,7 @@ class Recipe(_Section):
     model: Model = Model()
     train: Annotated[Finetune | Probe, Field(discriminator="method")] = Finetune()
     evaluate: Evaluate = Evaluate()
+    keep_reference: Literal["none", "features", "thumbnails"] = "features"
 
     @field_validator("train", mode="before")
     @classmethod
@@ -191,6 +211,8 @@ class Recipe(_Section):
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
         if isinstance(self.train, Probe):
+            if self.model.dropout:
+                raise ValueError("model.dropout is for train.method finetune")
             if len(self.train.c) > 1 and self.split.val_fraction == 0:
                 raise ValueError("train.c lists several values: give split.val_fraction > 0")
             if self.balance.method == "oversample":
@@ -205,113 +227,3 @@ class Recipe(_Section):
     def to_yaml(self) -> str:
         """YAML with every field, in the order of this file."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-
-
-def shipped() -> dict[str, Path]:
-    """Recipes that come along, by name: inside an installed package, or beside its source."""
-    here = Path(__file__).parent
-    folders = (here / "recipes", here.parents[1] / "recipes")
-    return {path.stem: path for folder in folders for path in sorted(folder.glob("*.yaml"))}
-
-
-def load(path: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a recipe file, or one that comes along by its name, and apply overrides.
-
-    Args:
-        path: a YAML file or a name of :func:`shipped`.
-        overrides: ``--section.field value`` tokens.
-
-    Raises RecipeError naming the file and field, with the nearest known field's name.
-    """
-    if not path.exists():
-        known = shipped()
-        if str(path) not in known:
-            near = did_you_mean(path.stem, known)
-            raise RecipeError(f"{path}: no such recipe{near}; known by name: {', '.join(known)}")
-        path = known[str(path)]
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: cannot be read as text ({error})") from None
-    except yaml.YAMLError as error:
-        where = getattr(error, "problem_mark", None)
-        line = f", line {where.line + 1}" if where else ""
-        raise RecipeError(f"{path}{line}: not valid YAML; mend the file") from None
-    if not isinstance(raw, dict):
-        raise RecipeError(f"{path}: a recipe is a mapping of fields, starting with name:")
-    raw.setdefault("name", path.stem)
-    return parse(override(raw, overrides), str(path))
-
-
-def parse(raw: Mapping[str, Any], where: str) -> Recipe:
-    """Validate a mapping as a recipe; RecipeError lists every wrong field, one a line."""
-    try:
-        return Recipe.model_validate(raw)
-    except pydantic.ValidationError as error:
-        raise RecipeError("\n".join(_explain(e, where, raw) for e in error.errors())) from None
-
-
-def override(raw: Mapping[str, Any], tokens: Sequence[str]) -> dict[str, Any]:
-    """Apply ``["--train.epochs", "4", "--model.weights=none"]``; values are read as YAML."""
-    result: dict[str, Any] = yaml.safe_load(yaml.safe_dump(dict(raw)))
-    rest = list(tokens)
-    while rest:
-        token = rest.pop(0)
-        if not token.startswith("--"):
-            raise RecipeError(f"{token!r}: expected --section.field value, e.g. --train.epochs 4")
-        key, equals, value = token[2:].partition("=")
-        if not equals:
-            if not rest or rest[0].startswith("--"):
-                raise RecipeError(f"--{key}: needs a value, e.g. --{key} VALUE")
-            value = rest.pop(0)
-        *sections, field = key.replace("-", "_").split(".")
-        target = result
-        for section in sections:
-            target = target.setdefault(section, {})
-            if not isinstance(target, dict):
-                raise RecipeError(f"--{key}: {section!r} is not a section of the recipe")
-        target[field] = _value(value)
-    return result
-
-
-def _value(text: str) -> Any:
-    if "," in text and not text.startswith(("[", "{")):
-        return [_value(part) for part in text.split(",")]
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        return text
-    if isinstance(value, str):  # YAML 1.1 reads 3e-4 as text
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
-
-
-def _explain(error: Any, where: str, raw: Mapping[str, Any]) -> str:
-    location = [str(part) for part in error["loc"] if part not in ("finetune", "probe")]
-    path = ".".join(location)
-    if error["type"] == "extra_forbidden":
-        known = _fields(location[:-1], raw)
-        near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
-        return f"{where}: unknown field {path!r}; {hint}"
-    message = error["msg"].removeprefix("Value error, ")
-    given = f" (given: {error['input']!r})" if error["type"] != "missing" and path else ""
-    return f"{where}: {path + ': ' if path else ''}{message}{given}"
-
-
-def _fields(sections: Iterable[str], raw: Mapping[str, Any]) -> list[str]:
-    model: type[BaseModel] = Recipe
-    for section in sections:
-        if section == "train":
-            train = raw.get("train")
-            is_probe = isinstance(train, Mapping) and train.get("method") == "probe"
-            model = Probe if is_probe else Finetune
-            continue
-        annotation = model.model_fields[section].annotation
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return []
-        model = annotation
-    return list(model.model_fields)

@@ -5,6 +5,7 @@ from magnostic.audit.checks import (
     accessions_apart,
     classes_present,
     patients_apart,
+    patients_known,
     pixels_apart,
     pixels_unique,
     slides_have_one_label,
@@ -29,7 +30,7 @@ def test_clean_parts_pass_every_check(images, make_parts) -> None:
 def test_mg001_patient_on_both_sides(images, make_parts) -> None:
     found = patients_apart(images.table, make_parts(i12="train"), SCOPE)
     assert (found.code, found.status, found.ids) == ("MG001", "issue", ("p6",))
-    assert "1 of 2 patients" in found.message
+    assert "1 of 2 patients in the test part is in train" in found.message
     assert "split.protocols patient" in found.message
     found = patients_apart(images.table, make_parts("random", i12="val"), "random/r0f0")
     assert found.status == "issue"
@@ -42,10 +43,22 @@ def test_mg001_without_patients(images, make_parts) -> None:
     table = images.table.assign(patient_id=None)
     found = patients_apart(table, make_parts(), SCOPE)
     assert (found.status, found.ids) == ("tip", ())
-    assert "no patient_id is known" in found.message
+    assert "no patient is known" in found.message
     some = images.table.copy()
     some.loc[0, "patient_id"] = None
-    assert "1 of 16 images have no known" in patients_apart(some, make_parts(), SCOPE).message
+    assert "1 of 16 images has no patient" in patients_apart(some, make_parts(), SCOPE).message
+
+
+def test_mg001_images_without_a_patient(images) -> None:
+    assert patients_known(images.table) is None
+    some = images.table.copy()
+    some.loc[[0, 3], "patient_id"] = None
+    found = patients_known(some)
+    assert found is not None
+    assert (found.code, found.status, found.scope) == ("MG001", "tip", "images")
+    assert found.ids == ("i00", "i03")
+    assert found.message.startswith("Can't be checked for 2 of 16 images: no patient; ")
+    assert "column patient" in found.message
 
 
 def test_mg002_same_pixels_under_two_names(images) -> None:
@@ -53,7 +66,7 @@ def test_mg002_same_pixels_under_two_names(images) -> None:
     table.loc[[2, 4], "pixel_hash"] = "same"
     found = pixels_unique(table)
     assert (found.code, found.status, found.ids) == ("MG002", "tip", ("i02", "i04"))
-    assert "2 photographs share their pixels in 1 sets, 1 of them under different" in found.message
+    assert "2 photographs share their pixels in 1 set, 1 of them under different" in found.message
 
 
 def test_mg002_same_pixels_on_both_sides(images, make_parts) -> None:
@@ -73,7 +86,7 @@ def test_mg003_one_slide_with_two_labels(images) -> None:
     table.loc[1, "label"] = "malignant"
     found = slides_have_one_label(table)
     assert (found.code, found.status, found.ids) == ("MG003", "issue", ("i00", "i01"))
-    assert "one label: slide p0 (benign: 1 images, malignant: 1 images)" in found.message
+    assert "one label: slide p0 (benign: 1 image, malignant: 1 image)" in found.message
     assert slides_have_one_label(table.assign(slide_id=None)).status == "tip"
 
 
@@ -83,6 +96,9 @@ def test_mg004_accession_siblings(images, make_parts) -> None:
     found = accessions_apart(images.table, parts, SCOPE)
     assert (found.code, found.status, found.ids) == ("MG004", "issue", ("a2",))
     assert "split.protocols accession" in found.message
+    found = accessions_apart(images.table.assign(accession=None), parts, SCOPE)
+    assert found.status == "tip"
+    assert found.message.startswith("Can't be checked: no lab number (accession) is known; ")
 
 
 @pytest.mark.parametrize("part, status", [("train", "issue"), ("test", "issue"), ("val", "tip")])

@@ -42,7 +42,7 @@ def test_columns_are_mapped(two) -> None:
     path = manifest(two, "file,dx,case\nimg/a.png,x,p1\nimg/b.png,y,p2\n")
     images = read_images(path, columns={"path": "file", "label": "dx", "patient": "case"})
     assert images.table["patient_id"].tolist() == ["p1", "p2"]
-    assert images.table["accession"].tolist() == ["p1", "p2"]
+    assert images.table["accession"].isna().all(), "never made up from patients"
 
 
 def test_a_slide_stands_in_for_the_patient(two) -> None:
@@ -50,7 +50,58 @@ def test_a_slide_stands_in_for_the_patient(two) -> None:
     table = read_images(path).table
     assert table["slide_id"].tolist() == ["s1", "s2"]
     assert table["patient_id"].tolist() == ["s1", "p2"]
-    assert table["accession"].tolist() == ["s1", "p2"]
+    assert table["accession"].isna().all()
+
+
+def test_accessions_are_read_as_they_are(two) -> None:
+    path = manifest(two, "path,label,patient,accession\nimg/a.png,x,p1,n1\nimg/b.png,y,p2,\n")
+    table = read_images(path).table
+    assert table["accession"].tolist()[0] == "n1"
+    assert table["accession"].isna().tolist() == [False, True]
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_other_separators_are_recognized(two, separator) -> None:
+    text = 'path,"la, bel",patient\nimg/a.png,"x, y",p1\nimg/b.png,y,p2\n'
+    text = text.replace(",", separator).replace(f"{separator} ", ", ")
+    table = read_images(manifest(two, text), columns={"label": "la, bel"}).table
+    assert table["label"].tolist() == ["x, y", "y"]
+    assert table["patient_id"].tolist() == ["p1", "p2"]
+
+
+def test_a_file_that_is_not_utf8(two) -> None:
+    path = two / "latin.csv"
+    path.write_bytes("path,label\nimg/a.png,Fibroadenom gutartig (m\xe4\xdfig)\n".encode("latin-1"))
+    with pytest.raises(
+        DataError, match=r"latin\.csv: not UTF-8 text; save it as CSV UTF-8"
+    ) as told:
+        read_images(path)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "text, line, fields",
+    [
+        ("path,label\nimg/a.png,x,more\nimg/b.png,y\n", 2, 3),
+        ("path,label\n\nimg/a.png,x\nimg/b.png,y,z,w\n", 4, 4),
+        ("path,label,patient\nimg/a.png,x,p\nimg/b.png,y\n", 3, 2),
+    ],
+)
+def test_a_ragged_row(two, text, line, fields) -> None:
+    with pytest.raises(DataError, match=f"cohort.csv: line {line} has {fields} fields") as told:
+        read_images(manifest(two, text))
+    assert "\n" not in str(told.value)
+
+
+def test_empty_cells_at_the_end_do_not_count(two) -> None:
+    path = manifest(two, "path,label,,\nimg/a.png,x,,\nimg/b.png,y,,,,\n,,,\n")
+    assert read_images(path).table["label"].tolist() == ["x", "y"]
+
+
+def test_a_column_that_stands_twice(two) -> None:
+    path = manifest(two, "path,label,patient, label\nimg/a.png,x,p1,y\n")
+    with pytest.raises(DataError, match="column 'label' stands twice in the header"):
+        read_images(path)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,8 @@ def fake_run(
     *,
     task: str = "subtype",
     method: str = "finetune",
+    train: Mapping[str, Any] | None = None,
+    description: str = "A fake run at /data/machine/place.",
     name: str = "nishio2024-resnet50-subtype",
     folds: int = 5,
     repeats: int = 1,
@@ -99,14 +101,14 @@ def fake_run(
     if not magnifications:
         images["magnification"] = pd.array([None] * len(images), dtype="Int16")
     recipe = {
-        "name": name, "description": "A fake run at /data/machine/place.", "seed": 7, "task": task,
+        "name": name, "description": description, "seed": 7, "task": task,
         "data": {"duplicates": "together", "double_labels": "together", "on_bad": "skip"},
         "split": {"protocols": list(protocols), "folds": folds, "repeats": repeats,
                   "test_fraction": 0.3, "val_fraction": 0.25, "stratify": True},
         "preprocess": {"size": 224, "fit": "squeeze", "normalize": "train"},
         "balance": {"method": "oversample", "when": "after-val"},
         "model": {"backbone": "resnet50", "weights": "/data/machine/resnet50.safetensors"},
-        "train": {"method": method},
+        "train": {"method": method, **(train or {})},
         "evaluate": {"resamples": resamples, "confidence": 0.95},
     }  # fmt: skip
     single = len(protocols) == 1 and folds == 1 and repeats == 1
@@ -117,10 +119,11 @@ def fake_run(
     for protocol in protocols:
         unit = {"random": "image_id", "accession": "accession"}.get(protocol, "slide_id")
         groups = images[unit].fillna(images["image_id"]).astype("category").cat.codes.to_numpy()
-        for repeat in range(repeats):
+        official = protocol == "official"  # each draw is a repeat of its own
+        for repeat in range(folds if official else repeats):
             order = np.random.default_rng(repeat).permutation(groups.max() + 1)
             of_group = order[groups] % max(folds, 3)
-            for fold in range(folds):
+            for fold in range(1 if official else folds):
                 held = of_group == fold
                 missing = sorted({classes[0]} if protocol == "accession" and fold == 1 else set())
                 mixed = logits.copy()
@@ -142,15 +145,17 @@ def fake_run(
                 )
                 lines = [json.dumps(line) for line in _history(method, rng)]
                 write_text(folder / path / "history.jsonl", "\n".join(lines) + "\n")
+                if not single and method == "probe":
+                    write_json(folder / path / "run.json", {"c": 0.1 if fold else 1.0})
                 children.append({"path": path, **where, "not_estimable": missing})
     predictions = Predictions(pd.concat(tables, ignore_index=True))
     predictions.write(folder / "predictions.parquet")
-    description = {"version": 1, "task": task, "classes": classes}
+    about = {"version": 1, "task": task, "classes": classes}
     if single:
-        write_json(folder / "run.json", {**description, "kind": "child", **children[0]})
+        write_json(folder / "run.json", {**about, "kind": "child", **children[0]})
     else:
         write_json(folder / "run.json", {
-            **description, "kind": "parent", "children": children, "model_for_use": ["final"],
+            **about, "kind": "parent", "children": children, "model_for_use": ["final"],
             "model_for_use_note": "For use: the model in final/, fitted on every image. The pooled "
             "figures describe the folds' models and are an estimate for it.",
         })  # fmt: skip

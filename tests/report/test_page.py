@@ -81,7 +81,8 @@ def test_page_says_what_matters_first(full: Path) -> None:
     assert verdict is not None
     assert "Under the patient-disjoint protocol, 8-class accuracy is ." in verdict[1]
     assert "54 patients" in verdict[1]
-    assert "leakage" in verdict[1]
+    assert "it tests patients that it knows from training" in verdict[1]
+    assert "With lab numbers kept apart (accession-disjoint), accuracy is ." in verdict[1]
     assert "Research use only" in text
     assert "SYNTHETIC DATA" in text
     order = ["verdict", 'id="protocols"', 'id="audit"', 'id="data"', 'id="results"',
@@ -159,6 +160,36 @@ def test_own_labels_without_patients_and_magnifications(make_run: MakeRun, tmp_p
     assert "Patient recognition rate</th>" not in text
     assert "Table II" not in text
     assert (run / "tables" / "probe.csv").is_file()
+
+
+def test_command_line_changes_stand_in_the_open(make_run: MakeRun, tmp_path: Path) -> None:
+    description = "Changed on the command line: train.epochs 2 <b>.\n\nThirty epochs, as shipped.\n"
+    run = make_run(
+        tmp_path, ("patient",), description=description, folds=1, resamples=20,
+        images_per_slide=2,
+    )  # fmt: skip
+    text = _text(write_report(run).parent)
+    header = text[text.index("<header>") : text.index("</header>")]
+    before, folded = header.split("<details>")
+    assert "Changed on the command line:</strong> train.epochs 2 &lt;b&gt;." in before
+    assert "Thirty epochs" not in before
+    assert "Thirty epochs" in folded
+    assert "Changed on" not in folded
+
+
+def test_official_folds_are_not_called_pooled(make_run: MakeRun, tmp_path: Path) -> None:
+    run = make_run(
+        tmp_path, ("patient", "official"), folds=2, resamples=20, images_per_slide=2
+    )  # fmt: skip
+    text = _text(write_report(run).parent)
+    assert "Out-of-fold predictions are pooled. Official folds: nothing is pooled; the 2" in text
+    assert "images, summed over the overlapping draws" in text
+    assert "Figures of several repeats" not in text
+    assert "On the official folds, accuracy is ." in text
+    alone = make_run(tmp_path / "alone", ("official",), folds=2, resamples=20, images_per_slide=2)
+    text = _text(write_report(alone).parent)
+    assert "predictions are pooled" not in text
+    assert "the 2 draws overlap" in text
 
 
 def test_binary_with_repeats(make_run: MakeRun, tmp_path: Path) -> None:

@@ -41,8 +41,9 @@ def test_the_finding_in_words() -> None:
     verdict = judge(_metrics((36.8, 30.1, 44.9), estimable=True), "subtype", 8)
     assert verdict.headline == (
         "Under the patient-disjoint protocol, 8-class accuracy is .41 (95% CI .33 to .50; 81 "
-        "patients), macro F1 .37. The random-image protocol of the paper says .78: 37 points (30 "
-        "to 45) are leakage and, in part, types without training images."
+        "patients), macro F1 .37. The random-image protocol of the paper says .78, 37 points (30 "
+        "to 45) more: it tests patients that it knows from training; part of it is types without "
+        "training images."
     )
     assert "(test images of A: 12)" in verdict.remarks[0]
     assert verdict.warning is None
@@ -51,7 +52,7 @@ def test_the_finding_in_words() -> None:
 @pytest.mark.parametrize(
     ("gap", "says"),
     [
-        ((36.8, 30.1, 44.9), "are leakage."),
+        ((36.8, 30.1, 44.9), "it tests patients that it knows from training."),
         ((4.2, -1.0, 9.0), "4.2 points (−1.0 to 9.0) more: with 81 patients, that cannot be told"),
         ((-3.0, -5.0, -1.0), "3.0 points less (−5.0 to −1.0); no leakage shows"),
         ((12.0, None, None), "12 points more."),
@@ -67,6 +68,42 @@ def test_random_alone_is_warned_about() -> None:
     verdict = judge(metrics, "binary", 2)
     assert verdict.headline.startswith("Under the random-image protocol, benign-or-malignant")
     assert "--split.protocols random,patient" in str(verdict.warning)
+
+
+def test_stricter_protocols_are_named() -> None:
+    metrics = _metrics((36.8, 30.1, 44.9))
+    metrics["protocols"]["official"] = _result(0.45, None, None)
+    metrics["protocols"]["accession"] = _result(0.21, 0.12, 0.32)
+    assert judge(metrics, "subtype", 8).headline.endswith(
+        "from training. With lab numbers kept apart (accession-disjoint), accuracy is .21 (.12 to "
+        ".32). On the official folds, accuracy is .45."
+    )
+    del metrics["protocols"]["patient"]
+    headline = judge(metrics, "subtype", 8).headline
+    assert headline.startswith("Under the accession-disjoint protocol")
+    assert "lab numbers" not in headline
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "n", "unit", "says"),
+    [
+        (1.0, 8, "patient", "No errors among 8 patients: the percentile bootstrap cannot show "
+         "uncertainty here; by the rule of three (3/8), up to .38 of patients may still have "
+         "errors, at 95% confidence."),
+        (1.0, 3, "patient", "No errors among 3 patients: the percentile bootstrap cannot show "
+         "uncertainty here."),
+        (1.0, 50, "image", "No errors among 50 images: the percentile bootstrap cannot show "
+         "uncertainty here."),
+        (0.5, 4, "patient", "The same share right among 4 patients: the percentile bootstrap "
+         "cannot show uncertainty here."),
+    ],
+)  # fmt: skip
+def test_an_interval_without_width_is_remarked(
+    accuracy: float, n: int, unit: str, says: str
+) -> None:
+    result = _result(accuracy, accuracy, accuracy, n_clusters=n, cluster=unit)
+    metrics = {"confidence": 0.95, "protocols": {"patient": result}, "gap": {}}
+    assert judge(metrics, "subtype", 8).remarks[0] == says
 
 
 def test_majority_and_single_images_are_remarked() -> None:

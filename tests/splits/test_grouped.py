@@ -81,7 +81,10 @@ def test_duplicates_merge_the_groups(make_images, make_recipe) -> None:
 def test_no_patients(make_images, make_recipe) -> None:
     recipe = make_recipe(protocols="patient")
     selection = apply_policies(make_images(label=list("AB")), recipe.data)
-    with pytest.raises(SplitError, match=r"2 of 2 images have no patient_id .*column 'patient'"):
+    with pytest.raises(
+        SplitError,
+        match=r"2 of 2 images have no patient_id .*column 'patient'.*--split.protocols random$",
+    ):
         make(selection, recipe, selection.table["label"])
 
 
@@ -90,6 +93,30 @@ def test_fewer_groups_than_folds(make_images, make_recipe) -> None:
     recipe = make_recipe(protocols="patient", folds=5)
     selection = apply_policies(images, recipe.data)
     with pytest.raises(SplitError, match=r"3 groups by patient_id are too few for split\.folds 5"):
+        make(selection, recipe, selection.table["label"])
+
+
+def test_no_accessions(make_images, make_recipe) -> None:
+    recipe = make_recipe(protocols="accession")
+    images = make_images(label=list("AB"), patient_id=list("pq"), accession=[None, None])
+    selection = apply_policies(images, recipe.data)
+    with pytest.raises(
+        SplitError, match=r"2 of 2 images have no accession .*column 'accession'.*random,patient$"
+    ):
+        make(selection, recipe, selection.table["label"])
+    selection = apply_policies(make_images(label=list("AB")), recipe.data)
+    with pytest.raises(SplitError, match=r"no accession .*--split\.protocols random$"):
+        make(selection, recipe, selection.table["label"])
+
+
+@pytest.mark.parametrize("folds", [1, 5])
+def test_a_single_group(make_images, make_recipe, folds) -> None:
+    images = make_images(label=list("ABAB"), patient_id=list("pppp"))
+    recipe = make_recipe(protocols="patient", folds=folds)
+    selection = apply_policies(images, recipe.data)
+    with pytest.raises(
+        SplitError, match=r"one group .*can't be split; add patients, or use .*protocols random"
+    ):
         make(selection, recipe, selection.table["label"])
 
 

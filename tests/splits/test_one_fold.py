@@ -106,13 +106,6 @@ def test_no_validation_part(make_recipe, made) -> None:
     assert set(table["part"]) == {"train", "test"}
 
 
-def test_every_image_for_use(made) -> None:
-    _, selection, y, folds = made
-    table = parts(folds, selection, y, "patient", 0, None).table
-    assert set(table["part"]) == {"train", "val"}
-    assert set(table["fold"]) == {-1}
-
-
 def test_unknown_folds_and_other_images(made) -> None:
     _, selection, y, folds = made
     with pytest.raises(SplitError, match="there is no fold 7"):

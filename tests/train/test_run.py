@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
+import safetensors.torch
 
-from magnostic import recipe as recipes
+from magnostic import recipe_file as recipes
 from magnostic.audit import read_audit
 from magnostic.data import Images, read_images
-from magnostic.errors import BadInput, RunFailed, SplitError
+from magnostic.errors import BadInput, RecipeError, RunFailed, SplitError
 from magnostic.evaluate.predictions import Predictions
 from magnostic.files import read_json
 from magnostic.splits.table import Parts
@@ -160,6 +162,92 @@ def test_the_audit_sees_what_the_papers_readings_leak(tiny: Images, tmp_path: Pa
     assert codes["MG002"] == "passed"
 
 
+def test_the_leaky_reading_can_learn_what_its_validation_holds(
+    tiny: Images, tmp_path: Path
+) -> None:
+    """Validation images are training images too there, so no class is left without."""
+    out = run(conf("finetune-leaky", "--split.val_fraction=0.8"), tiny, tmp_path / "run")
+    assert read_json(out / "run.json")["not_estimable"] == []
+    assert set(Parts.read(out).table["part"]) == {"train", "test"}
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_fp32_is_reproduced_with_any_number_of_threads(
+    threads: int, tiny: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some fp32 kernels round differently for another batch size: batches are always whole."""
+    monkeypatch.setenv("OMP_NUM_THREADS", str(threads))
+    recipe = conf("probe-chosen-c", "--split.protocols=random", "--preprocess.size=96")
+    out = run(recipe, tiny, tmp_path / "run")
+    assert all("identical" in line for line in reproduce_run(out, tiny))
+
+
+def test_other_data_is_not_reproduced(tiny: Images, tmp_path: Path) -> None:
+    out = run(conf("finetune-oversample"), tiny, tmp_path / "run")
+    flipped = tiny.table["malignancy"].map({"benign": "malignant", "malignant": "benign"})
+    with pytest.raises(BadInput, match="not the data of"):
+        reproduce_run(out, Images(tiny.table.assign(malignancy=flipped)))
+
+
+def test_changed_targets_are_another_run(tiny: Images, tmp_path: Path) -> None:
+    recipe = conf("finetune-folds")
+    out = run(recipe, tiny, tmp_path / "run")
+    flipped = tiny.table["malignancy"].map({"benign": "malignant", "malignant": "benign"})
+    with pytest.raises(BadInput, match="other data"):
+        run(recipe, Images(tiny.table.assign(malignancy=flipped)), out, resume=True)
+
+
+def test_a_report_that_is_missing_is_written_on_resume(tiny: Images, tmp_path: Path) -> None:
+    recipe = conf("finetune-oversample")
+    out = run(recipe, tiny, tmp_path / "run")
+    (out / "report.html").unlink()
+    run(recipe, tiny, out, resume=True)
+    assert (out / "report.html").is_file()
+
+
+def test_a_backbone_of_fixed_size_says_which(tiny: Images, tmp_path: Path) -> None:
+    recipe = conf("finetune-oversample", "--model.backbone=vit_tiny_patch16_224")
+    with pytest.raises(RecipeError, match="takes 224 px only"):
+        run(recipe, tiny, tmp_path / "run")
+
+
+def test_several_c_need_a_validation_part(tiny: Images, tmp_path: Path) -> None:
+    two = tiny.table[tiny.table["slide_id"].str.endswith(("0", "1"))].reset_index(drop=True)
+    with pytest.raises(SplitError, match="left for validation"):
+        run(conf("probe-chosen-c"), Images(two), tmp_path / "run")
+
+
+def test_the_choice_of_c_is_told_of_the_model_for_use(tiny: Images, tmp_path: Path) -> None:
+    out = run(conf("probe-chosen-c"), tiny, tmp_path / "run")
+    validated = Predictions.read(out / "predictions.parquet").where(part="val").table
+    fitted = read_json(out / "final" / "fitted_on.json")
+    assert set(fitted["selection"]["ids"]) == set(validated["image_id"])
+    child = read_json(out / "patient" / "r0f0" / "fitted_on.json")
+    assert child["statistics"]["ids"] == child["weights"]["ids"], "the head's standardization"
+
+
+def test_torchrun_is_refused(tiny: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(BadInput, match="several processes"):
+        run(conf("finetune-oversample"), tiny, tmp_path / "run")
+
+
+def test_what_is_kept_of_the_training_images_is_a_choice(tiny: Images, tmp_path: Path) -> None:
+    for keep in ("none", "features", "thumbnails"):
+        recipe = conf("finetune-oversample", f"--keep_reference={keep}")
+        out = run(recipe, tiny, tmp_path / keep)
+        if keep == "none":
+            assert not list(out.glob("reference.*"))
+            continue
+        rows = pd.read_parquet(out / "reference.parquet")
+        kept = safetensors.torch.load_file(out / "reference.safetensors")
+        assert set(rows["image_id"]) == set(Parts.read(out).ids("train"))
+        assert "path" not in rows
+        assert kept["features"].shape == (len(rows), 256)
+        assert ("thumbnails" in kept) == (keep == "thumbnails")
+    assert kept["thumbnails"].shape == (len(rows), 64, 64, 3)
+
+
 def test_a_probe_is_refitted_on_everything_for_use(tiny: Images, tmp_path: Path) -> None:
     out = run(conf("probe-svm"), tiny, tmp_path / "run")
     description = read_json(out / "run.json")
@@ -167,6 +255,8 @@ def test_a_probe_is_refitted_on_everything_for_use(tiny: Images, tmp_path: Path)
     assert "nothing was held out" in description["model_for_use_note"].lower()
     fitted = read_json(out / "final" / "fitted_on.json")
     assert set(fitted["weights"]["ids"]) == set(tiny.table["image_id"])
+    assert (out / "final" / "reference.safetensors").is_file()
+    assert not list((out / "patient").rglob("reference.*")), "only beside the model for use"
     pooled = Predictions.read(out / "predictions.parquet").table
     assert len(pooled) == 3 * 2 * len(tiny), "each image once per protocol and repeat"
 

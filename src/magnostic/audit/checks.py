@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 
 import pandas as pd
 
 from magnostic.audit.findings import Finding
+from magnostic.data.summary import counted
+from magnostic.splits.grouped import GROUP_COLUMN
 from magnostic.splits.table import PARTS, Parts
 
 _RANDOM = (
@@ -20,12 +22,27 @@ _SIBLINGS = " These are likely one person; split.protocols accession keeps them 
 
 def patients_apart(context: pd.DataFrame, parts: Parts, scope: str) -> Finding:
     """MG001: no patient is in the test part and in another (issue), or in train and val (tip)."""
-    return _groups_apart("MG001", "patient_id", "patients", context, parts, scope)
+    return _groups_apart("MG001", "patient_id", "patient", context, parts, scope)
+
+
+def patients_known(images: pd.DataFrame) -> Finding | None:
+    """MG001 of the images: a tip where some have no patient; None where all or none have one."""
+    missing = images["patient_id"].isna()
+    if not missing.any() or missing.all():
+        return None
+    return Finding(
+        "MG001",
+        "tip",
+        "images",
+        f"Can't be checked for {int(missing.sum())} of {len(images)} images: no patient; fill the "
+        "column patient (or slide) of the manifest for them, or leave them out.",
+        _sorted(images.loc[missing, "image_id"]),
+    )
 
 
 def accessions_apart(context: pd.DataFrame, parts: Parts, scope: str) -> Finding:
     """MG004: no accession, which is likely one person, is on both sides."""
-    return _groups_apart("MG004", "accession", "accessions", context, parts, scope)
+    return _groups_apart("MG004", "accession", "accession", context, parts, scope)
 
 
 def pixels_unique(images: pd.DataFrame) -> Finding:
@@ -40,7 +57,7 @@ def pixels_unique(images: pd.DataFrame) -> Finding:
         "MG002",
         "tip",
         "images",
-        f"{len(twice)} photographs share their pixels in {groups} sets"
+        f"{len(twice)} photographs share their pixels in {counted(groups, 'set')}"
         f"{f', {contradict} of them under different labels' if contradict else ''}; "
         "keep each set on one side (data.duplicates together) or drop them.",
         _sorted(twice["image_id"]),
@@ -49,9 +66,10 @@ def pixels_unique(images: pd.DataFrame) -> Finding:
 
 def pixels_apart(context: pd.DataFrame, parts: Parts, scope: str) -> Finding:
     """MG002 of a split: no photograph's pixels are in the test part and in another."""
-    if context["pixel_hash"].isna().all():
-        return _unknown("MG002", scope, "the pixels are not known; give the images table")
     joined = _joined(context, parts)
+    missing = int(joined["pixel_hash"].isna().sum())
+    if missing == len(joined):
+        return _unknown("MG002", scope, "the pixels are not known; give the images table")
     shared = _shared(joined, "pixel_hash", ("train", "val"), ("test",))
     within = _shared(joined, "pixel_hash", ("train",), ("val",))
     if len(shared):
@@ -72,6 +90,11 @@ def pixels_apart(context: pd.DataFrame, parts: Parts, scope: str) -> Finding:
             "which flatters the selection; set data.duplicates to together or drop.",
             _sorted(within["image_id"]),
         )
+    if missing:
+        why = (
+            f"the pixels of {missing} of {len(joined)} images are not known; give the images table"
+        )
+        return _unknown("MG002", scope, why)
     return Finding("MG002", "passed", scope, "No photograph's pixels are in two parts.")
 
 
@@ -87,7 +110,8 @@ def slides_have_one_label(images: pd.DataFrame) -> Finding:
     named = []
     for slide in double[:3]:
         counts = known.loc[known["slide_id"] == slide, "label"].value_counts().sort_index()
-        named.append(f"{slide} ({', '.join(f'{k}: {n} images' for k, n in counts.items())})")
+        under = ", ".join(f"{k}: {counted(n, 'image')}" for k, n in counts.items())
+        named.append(f"{slide} ({under})")
     more = f" and {len(double) - 3} more" if len(double) > 3 else ""
     return Finding(
         "MG003",
@@ -108,7 +132,7 @@ def classes_present(context: pd.DataFrame, parts: Parts, y: pd.Series, scope: st
     table = parts.table.assign(label=parts.table["image_id"].map(y))
     unlabelled = int(table["label"].isna().sum())
     if unlabelled:
-        why = f"the class of {unlabelled} images is not known; give the images table"
+        why = f"the class of {counted(unlabelled, 'image')} is not known; give the images table"
         return _unknown("MG005", scope, why)
     classes = sorted(table["label"].unique())
     absent: dict[str, list[str]] = {}
@@ -121,8 +145,7 @@ def classes_present(context: pd.DataFrame, parts: Parts, y: pd.Series, scope: st
     sentences = [f"no image of {', '.join(names)} in {part}" for part, names in absent.items()]
     folds = parts.provenance.get("folds")
     sentences += [
-        f"class {name} has {n} {'group' if n == 1 else 'groups'} for {folds} folds"
-        for name, n in few.items()
+        f"class {name} has {counted(n, 'group')} for {folds} folds" for name, n in few.items()
     ]
     grave = {*absent.get("train", ()), *absent.get("test", ()), *few}
     if grave:
@@ -138,12 +161,14 @@ def classes_present(context: pd.DataFrame, parts: Parts, y: pd.Series, scope: st
 
 
 def _groups_apart(
-    code: str, column: str, plural: str, context: pd.DataFrame, parts: Parts, scope: str
+    code: str, column: str, noun: str, context: pd.DataFrame, parts: Parts, scope: str
 ) -> Finding:
     joined = _joined(context, parts)
     missing = int(joined[column].isna().sum())
     if missing == len(joined):
-        return _unknown(code, scope, f"no {column} is known; give the images table, or add it")
+        name = "lab number (accession)" if noun == "accession" else noun
+        why = f"no {name} is known; add a column {noun} to the manifest"
+        return _unknown(code, scope, why)
     shared = _sorted(_shared(joined, column, ("train", "val"), ("test",))[column])
     if shared:
         of = joined.loc[joined["part"] == "test", column].nunique()
@@ -154,26 +179,29 @@ def _groups_apart(
             code,
             "issue",
             scope,
-            f"{len(shared)} of {of} {plural} in the test part are in train or validation as well."
-            + advice,
+            f"{len(shared)} of {counted(of, noun)} in the test part {_are(shared)} in train or "
+            f"validation as well.{advice}",
             shared,
         )
     within = _sorted(_shared(joined, column, ("train",), ("val",))[column])
     if within:
-        message = f"{len(within)} {plural} are in train and in validation: selection is flattered."
+        message = (
+            f"{counted(len(within), noun)} {_are(within)} in train and in validation: selection "
+            "is flattered."
+        )
         return Finding(code, "tip", scope, message, within)
     if missing:
-        return _unknown(code, scope, f"{missing} of {len(joined)} images have no known {column}")
-    return Finding(code, "passed", scope, f"No {column} is in two parts.")
+        have = "has" if missing == 1 else "have"
+        why = f"{missing} of {len(joined)} images {have} no {noun}; fill it in for all"
+        return _unknown(code, scope, why)
+    return Finding(code, "passed", scope, f"No {noun} is in two parts.")
 
 
 def _few_groups(context: pd.DataFrame, parts: Parts, table: pd.DataFrame) -> dict[str, int]:
     """Classes with fewer groups than folds, under a grouped k-fold protocol."""
-    column = {"patient": "patient_id", "accession": "accession"}.get(
-        str(parts.table["protocol"].iloc[0])
-    )
-    folds = int(parts.provenance.get("folds", 1))
-    if column is None or folds < 2:
+    protocol = str(parts.table["protocol"].iloc[0])
+    column, folds = GROUP_COLUMN.get(protocol), int(parts.provenance.get("folds", 1))
+    if column is None or folds < 2 or protocol == "official":  # the files are no k folds
         return {}
     joined = table.merge(context[["image_id", column]], on="image_id").dropna(subset=[column])
     groups = joined.groupby("label")[column].nunique()
@@ -192,6 +220,10 @@ def _shared(
     left, right = known["part"].isin(one), known["part"].isin(other)
     both = set(known.loc[left, column]) & set(known.loc[right, column])
     return known[known[column].isin(both) & (left | right)]
+
+
+def _are(things: Sized) -> str:
+    return "is" if len(things) == 1 else "are"
 
 
 def _sentence(text: str) -> str:

@@ -15,6 +15,7 @@ from magnostic.errors import MagnosticError
 
 app = App(
     name="magnostic",
+    suppress_keyboard_interrupt=False,
     help=(
         "Train, judge honestly and explain classifiers of breast tumours in H&E photographs, "
         "at any magnification. Research use only."
@@ -55,5 +56,6 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(0)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        print(f"error: {where}{error.strerror or error}", file=sys.stderr)
+        reason = error.strerror or error
+        print(f"error: {where}{reason}; mend that or name another place", file=sys.stderr)
         sys.exit(1)

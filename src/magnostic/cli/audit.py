@@ -15,6 +15,9 @@ def audit(
     target: Path,
     *,
     data: options.DataPath | None = None,
+    format: options.Format = "auto",  # noqa: A002
+    on_bad: options.OnBad = "stop",
+    column: options.Columns = (),
     strict: Annotated[bool, Parameter(negative="")] = False,
     reproduce: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
@@ -33,10 +36,9 @@ def audit(
     """
     from magnostic import audit as checks
     from magnostic.cli.findings import print_findings
-    from magnostic.data import read_images
     from magnostic.errors import BadInput
 
-    images = read_images(data) if data is not None else None
+    images = options.read(data, format, on_bad, column) if data is not None else None
     if (target / "run.json").is_file():
         findings = checks.audit_run(target, images)
     elif (target / "split.parquet").is_file():
@@ -44,7 +46,7 @@ def audit(
             raise BadInput(f"{target}: a split is checked against its images; give --data DATA")
         findings = checks.audit_split(target, images)
     else:
-        findings = checks.audit_images(read_images(target))
+        findings = checks.audit_images(options.read(target, format, on_bad, column))
     print_findings(findings)
     if reproduce:
         if images is None:

@@ -19,7 +19,7 @@ def demo(*, out: Path = Path("runs/demo"), seed: int = 0) -> None:
     seed
         Seed of phantom and recipe.
     """
-    from magnostic import recipe as recipes
+    from magnostic import recipe_file as recipes
     from magnostic.cli.table import print_results
     from magnostic.data import read_images
     from magnostic.data.phantom import write_phantom
@@ -29,7 +29,7 @@ def demo(*, out: Path = Path("runs/demo"), seed: int = 0) -> None:
 
     if out.exists() and any(out.iterdir()):
         raise BadInput(f"{out}: exists and is not empty; choose another --out or delete it")
-    experiment = recipes.load(Path("demo-phantom"), [f"--seed={seed}"])
+    experiment = recipes.load(Path("demo-phantom"), [f"--seed={seed}"] if seed else [])
     started = time.monotonic()
     say("making the phantom (synthetic photographs)")
     # As few patients of a type as BreakHis has of its rarer ones: few enough for a random split

@@ -9,9 +9,10 @@ def doctor() -> None:
 
     from magnostic.data.pixels import default_folder
     from magnostic.models.weights import PACKAGES, at_hand
+    from magnostic.train.device import precision
     from magnostic.train.run import environment
 
-    facts = environment()
+    facts = environment(precision("auto"))
     print(f"magnostic {facts['magnostic']}, Python {facts['python']}, {facts['system']}")
     print("libraries: " + ", ".join(f"{k} {v}" for k, v in facts["libraries"].items()))
     print(f"device: {facts['device']} ({facts['cpu_capability']}), {facts['threads']} threads")

@@ -10,8 +10,13 @@ from rich.table import Table
 
 from magnostic.files import read_json
 
-_ORDER = ("random", "official", "patient", "accession")
-_APART = {"random": "patients mixed", "accession": "lab numbers apart"}
+#: Loosest first, with what stands on one side only.
+_APART = {
+    "random": "patients mixed",
+    "official": "slides mostly apart",
+    "patient": "patients apart",
+    "accession": "lab numbers apart",
+}
 
 
 def print_results(run: Path) -> None:
@@ -23,11 +28,11 @@ def print_results(run: Path) -> None:
     table.add_column("protocol")
     for heading in (f"accuracy ({confidence}% CI)", "macro F1", "AUC", "images"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for protocol in sorted(metrics["protocols"], key=_ORDER.index):
+    for protocol in sorted(metrics["protocols"], key=list(_APART).index):
         result = metrics["protocols"][protocol]
         overall = result["overall"]
         table.add_row(
-            f"{protocol}, {_APART.get(protocol, 'patients apart')}",
+            f"{protocol}, {_APART[protocol]}",
             with_interval(overall["accuracy"]),
             number(overall["macro_f1"]["estimate"]),
             number(overall["macro_auc"]["estimate"]),
@@ -37,7 +42,9 @@ def print_results(run: Path) -> None:
     if read_json(run / "data.json")["synthetic"]:
         print("SYNTHETIC: phantom images; these figures say nothing about patients.")
     if set(metrics["protocols"]) == {"random"}:
-        print("One patient stands on both sides here; add --split.protocols random,patient")
+        known = read_json(run / "data.json")["n_patients"]
+        advice = "add --split.protocols random,patient" if known else "add patients to the data"
+        print(f"Patients may stand on both sides here; for the honest figure {advice}")
     print(f"report: {run / 'report.html'}")
 
 

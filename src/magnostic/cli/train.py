@@ -16,13 +16,15 @@ def train(
     data: options.DataPath,
     out: Path,
     resume: Annotated[bool, Parameter(negative="")] = False,
+    strict: Annotated[bool, Parameter(negative="")] = False,
+    on_bad: options.OnBad | None = None,
     format: options.Format = "auto",  # noqa: A002
     column: options.Columns = (),
 ) -> None:
     """Carry out a recipe and write a run folder with model, predictions, audit and report.
 
     Any field of the recipe can be overridden: --model.backbone resnet18 --model.weights none
-    --train.epochs 4 --split.protocols random,patient --data.on-bad skip
+    --train.epochs 4 --split.protocols random,patient
 
     Parameters
     ----------
@@ -34,11 +36,16 @@ def train(
         The run folder; must be new or empty.
     resume
         Go on with an interrupted run of the same recipe and data in --out.
+    strict
+        Stop where a class has too few patients for every fold (same as --split.strict true).
     """
-    from magnostic import recipe as recipes
+    from magnostic import recipe_file as recipes
     from magnostic.cli.table import print_results
     from magnostic.train.run import run
 
-    experiment = recipes.load(recipe, overrides)
+    given = [*overrides]
+    given += ["--split.strict=true"] if strict else []
+    given += [f"--data.on_bad={on_bad}"] if on_bad else []
+    experiment = recipes.load(recipe, given)
     images = options.read(data, format, experiment.data.on_bad, column)
     print_results(run(experiment, images, out, resume=resume))

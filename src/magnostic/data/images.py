@@ -91,11 +91,13 @@ class Images:
 
     @property
     def data_hash(self) -> str:
-        """Hex digest over ids, labels, groups and pixels; the same wherever the files lie."""
+        """Hex digest over every column but ``path``; the same wherever the files lie."""
         digest = hashlib.blake2b(digest_size=16)
-        columns = ["image_id", "label", "slide_id", "patient_id", "accession", "pixel_hash"]
-        for name in columns:
-            digest.update("\x1f".join(self.table[name].fillna("").astype(str)).encode())
+        for name in (c.name for c in COLUMNS if c.name != "path"):
+            values = self.table[name]
+            if name == "magnification":  # int or, where some are missing, float
+                values = values.astype("Int64")
+            digest.update("\x1f".join(values.astype("str").fillna("")).encode())
             digest.update(b"\x1e")
         return digest.hexdigest()
 

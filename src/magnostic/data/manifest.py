@@ -1,5 +1,7 @@
 """A manifest: a CSV with one photograph a row, for data sets of any layout.
 
+UTF-8; fields are separated by commas, semicolons or tabs, as the header line is.
+
 Required columns: ``path`` (relative to the manifest's folder, or absolute) and ``label``. Optional:
 ``patient, slide, accession, magnification, image_id, tumour_type, malignancy`` and
 ``pixel_hash, width, height``; where a row gives these last three, its pixels are not decoded.
@@ -8,10 +10,12 @@ The file's own column names are mapped with ``columns`` (ours -> the file's).
 
 from __future__ import annotations
 
+import csv
 import posixpath
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import pandas as pd
 
@@ -38,10 +42,18 @@ _KNOWN: Final = (*REQUIRED, *OPTIONAL)
 _NUMBERS: Final = {"magnification": 32_767, "width": 2**31 - 1, "height": 2**31 - 1}
 
 
+class Reader(Protocol):
+    """What :func:`csv.reader` gives."""
+
+    @property
+    def line_num(self) -> int: ...
+    def __iter__(self) -> Iterator[list[str]]: ...
+
+
 def read(source: Path, columns: Mapping[str, str] | None, on_bad: str, workers: int) -> Images:
     """The images table of a manifest.
 
-    A slide stands in for a missing patient, and a patient for a missing accession. Types and
+    A slide stands in for a missing patient; a missing accession stays missing. Types and
     malignancy are filled where all labels are BreakHis types or ``benign``/``malignant``.
 
     Raises DataError for a missing column, a row that stands twice, and (``on_bad`` ``stop``) for
@@ -76,43 +88,82 @@ def read(source: Path, columns: Mapping[str, str] | None, on_bad: str, workers: 
 def _load(source: Path, columns: Mapping[str, str]) -> pd.DataFrame:
     """The known columns as text, blank where empty; index: row of the file, header is row 1."""
     try:
-        raw = pd.read_csv(
-            source, dtype="str", encoding="utf-8-sig", keep_default_na=False, na_values=[""],
-            skip_blank_lines=False,
-        )  # fmt: skip
-    except (UnicodeDecodeError, pd.errors.ParserError) as error:
-        raise DataError(f"{source}: not a readable CSV in UTF-8 ({error}); mend it") from None
-    except pd.errors.EmptyDataError:
-        raise DataError(f"{source}: empty; expected a header with columns path,label") from None
+        with source.open(encoding="utf-8-sig", newline="") as file:
+            separator = _separator(file.readline())
+            file.seek(0)
+            records = csv.reader(file, delimiter=separator, strict=True)
+            try:
+                header = [name.strip() for name in next(records, [])]
+                places = _places(source, header, columns)
+                rows, cells = _cells(source, records, len(header), list(places.values()))
+            except csv.Error as error:
+                raise DataError(
+                    f"{source}: line {records.line_num}: not a readable CSV ({error}); mend it"
+                ) from None
+    except UnicodeDecodeError:
+        raise DataError(f"{source}: not UTF-8 text; save it as CSV UTF-8") from None
     except OSError as error:
         raise DataError(f"{source}: cannot be read ({error.strerror}); mend it") from None
-    raw.index += 2
-    raw = raw.dropna(how="all").rename(columns=lambda name: str(name).strip())
-    found = ", ".join(raw.columns)
+    raw = pd.DataFrame(cells, columns=list(places), index=rows, dtype="str")
+    return raw.reindex(columns=list(_KNOWN)).astype("str")
+
+
+def _separator(header: str) -> str:
+    """Comma, semicolon or tab: the most frequent outside quotes; a comma where they tie."""
+    plain = re.sub('"[^"]*"', "", header)
+    return max(",;\t", key=plain.count)
+
+
+def _places(source: Path, header: list[str], columns: Mapping[str, str]) -> dict[str, int]:
+    """Our column -> its place in the file."""
+    if not any(header):
+        raise DataError(f"{source}: empty; expected a header with columns path,label")
+    for name in header:
+        if name and header.count(name) > 1:
+            raise DataError(
+                f"{source}: column {name!r} stands twice in the header; rename or remove one"
+            )
+    found = ", ".join(filter(None, header))
     for ours, theirs in columns.items():
         if ours not in _KNOWN:
             raise DataError(
                 f"columns: {ours!r} is no column of a manifest{did_you_mean(ours, _KNOWN)}; "
                 f"known: {', '.join(_KNOWN)}"
             )
-        if theirs not in raw.columns:
+        if theirs not in header:
             raise DataError(
                 f"{source}: column {theirs!r}, named for {ours!r}, is missing"
-                f"{did_you_mean(theirs, raw.columns)}; columns found: {found}"
+                f"{did_you_mean(theirs, header)}; columns found: {found}"
             )
     for ours in REQUIRED:
-        if columns.get(ours, ours) not in raw.columns:
+        if columns.get(ours, ours) not in header:
             raise DataError(
                 f"{source}: column {ours!r} is missing (columns found: {found}); add it, or say "
-                f"which column it is with --column {ours}={_likely_column(ours, raw)}"
+                f"which column it is with --column {ours}={_likely_column(ours, header)}"
             )
     taken = {ours: columns.get(ours, ours) for ours in _KNOWN}
-    kept = {
-        ours: raw[theirs].str.strip().replace("", None)
-        for ours, theirs in taken.items()
-        if theirs in raw.columns
-    }
-    return pd.DataFrame(kept, index=raw.index).reindex(columns=list(_KNOWN)).astype("str")
+    return {ours: header.index(theirs) for ours, theirs in taken.items() if theirs in header}
+
+
+def _cells(
+    source: Path, records: Reader, width: int, places: list[int]
+) -> tuple[list[int], list[list[str | None]]]:
+    """Row numbers and cells at ``places`` (None: empty) of each row that isn't blank."""
+    rows: list[int] = []
+    cells: list[list[str | None]] = []
+    for row, record in enumerate(records, start=2):
+        values = [value.strip() for value in record]
+        if not any(values):
+            continue
+        if len(values) < width or any(values[width:]):
+            fields = "1 field" if len(values) == 1 else f"{len(values)} fields"
+            raise DataError(
+                f"{source}: line {records.line_num} has {fields}, the header {width}; mend it (a "
+                "value that holds the separator stands in double quotes)"
+            )
+        rows.append(row)
+        cells.append([values[place] or None for place in places])
+    return rows, cells
 
 
 def _home(source: Path) -> str:
@@ -126,13 +177,13 @@ def _normal(path: pd.Series, home: str) -> pd.Series:
     return path.mask(odd, path[odd].map(posixpath.normpath)).str.removeprefix(home)
 
 
-def _likely_column(ours: str, raw: pd.DataFrame) -> str:
+def _likely_column(ours: str, header: Sequence[str]) -> str:
     """The file's column that most likely holds ``ours``, else a placeholder."""
     usual = {
         "path": ("file", "filename", "file_name", "filepath", "image", "image_path", "img"),
         "label": ("class", "target", "diagnosis", "dx", "y", "category"),
     }
-    lower = {str(c).lower(): str(c) for c in raw.columns}
+    lower = {name.lower(): name for name in header}
     return next((lower[u] for u in usual.get(ours, ()) if u in lower), "NAME")
 
 
@@ -197,7 +248,6 @@ def _frame(source: Path, raw: pd.DataFrame) -> pd.DataFrame:
     frame["path"] = raw["path"].where(absolute, _home(source) + raw["path"])
     frame["slide_id"] = raw["slide"]
     frame["patient_id"] = raw["patient"].fillna(raw["slide"])
-    frame["accession"] = raw["accession"].fillna(frame["patient_id"])
     for column in _NUMBERS:
         frame[column] = _number(raw[column])
     if raw[["tumour_type", "malignancy"]].notna().any(axis=None):

@@ -63,6 +63,9 @@ def open_pixels(table: pd.DataFrame, size: int, fit: Fit, folder: Path | None = 
     key = hashlib.blake2b(digest_size=16)
     key.update(f"{_VERSION} {size} {fit} bilinear".encode())
     key.update("".join(unique["pixel_hash"]).encode())
+    for brought in unique.loc[unique["pixel_hash"].str.startswith(GIVEN), "path"]:
+        # Not checked against the file's pixels, so the file itself must be the one cached.
+        key.update(f"{brought} {_stamp(Path(brought))}".encode())
     path = (folder or default_folder()) / "pixels" / f"{key.hexdigest()}.npy"
     shape = (len(unique), size, size, 3)
     if not path.exists():
@@ -71,6 +74,14 @@ def open_pixels(table: pd.DataFrame, size: int, fit: Fit, folder: Path | None = 
     if array.shape != shape or array.dtype != np.uint8:
         raise DataError(f"pixel cache {path.name} is damaged; delete it and run again")
     return Pixels(array, pd.Index(unique["pixel_hash"]))
+
+
+def _stamp(path: Path) -> str:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}; mend the path in the manifest") from None
+    return f"{status.st_size} {status.st_mtime_ns}"
 
 
 def fit_square(image: Image.Image, size: int, fit: Fit) -> NDArray[np.uint8]:

@@ -32,13 +32,14 @@ def table1(images: Images) -> pd.DataFrame:
     """Images by type (index: the eight codes) and magnification, with the paper's beside.
 
     Columns: ``40, 100, 200, 400, total, slides`` and the same with prefix ``paper_`` (no paper
-    count of slides by type exists). Images of other magnifications count in ``total`` alone.
+    count of slides by type exists); ``other``: images of another or no magnification.
     """
     known = images.table.dropna(subset=["tumour_type"])
     counts = pd.crosstab(known["tumour_type"], known["magnification"])
     counts = counts.reindex(index=list(CODES), columns=list(MAGNIFICATIONS), fill_value=0)
     counts.columns = pd.Index([str(m) for m in MAGNIFICATIONS])
     counts["total"] = known["tumour_type"].value_counts().reindex(list(CODES), fill_value=0)
+    counts["other"] = counts["total"] - counts[[str(m) for m in MAGNIFICATIONS]].sum(axis=1)
     slides = known.groupby("tumour_type")["slide_id"].nunique()
     counts["slides"] = slides.reindex(list(CODES), fill_value=0)
     for place, magnification in enumerate(MAGNIFICATIONS):
@@ -48,7 +49,10 @@ def table1(images: Images) -> pd.DataFrame:
 
 
 def summarize(images: Images) -> dict[str, Any]:
-    """The fields of ``data.json`` that concern the images; None where a count isn't known."""
+    """The fields of ``data.json`` that concern the images; None where a count isn't known.
+
+    ``n_patients`` counts those known, beside ``n_images_without_patient``.
+    """
     table = images.table
     typed = table.dropna(subset=["tumour_type", "magnification"])
     pairs = typed.groupby(["tumour_type", "magnification"], as_index=False).size()
@@ -63,7 +67,8 @@ def summarize(images: Images) -> dict[str, Any]:
         "sources": sorted(table["source"].unique()),
         "n_images": len(table),
         "n_slides": _distinct(table["slide_id"]),
-        "n_patients": _distinct(table["patient_id"]),
+        "n_patients": int(table["patient_id"].nunique()) or None,
+        "n_images_without_patient": int(table["patient_id"].isna().sum()),
         "n_accessions": _distinct(table["accession"]),
         "classes": {str(k): int(n) for k, n in table["label"].value_counts().sort_index().items()},
         "counts": counts,
@@ -78,11 +83,13 @@ def render(images: Images) -> RenderableType:
     """The summary for a terminal of 80 columns or more."""
     told = summarize(images)
     whole = images.table["tumour_type"].notna().all()
-    lines = [_groups_line(told), _sizes_line(told), _duplicates_line(told)]
+    lines = [_groups_line(images), _sizes_line(told), _duplicates_line(told)]
+    if whole and (note := _double_note(images)):
+        lines.insert(0, note)
     if told["synthetic"]:
         lines.insert(0, "SYNTHETIC phantom images: nothing here says anything about patients.")
     if images.skipped:
-        lines.append(f"{len(images.skipped)} bad files left out:")
+        lines.append(f"{counted(len(images.skipped), 'bad file')} left out:")
         lines += [f"  {b.path}: {b.fault}: {b.detail}" for b in images.skipped[:20]]
         if len(images.skipped) > 20:
             lines.append(f"  … and {len(images.skipped) - 20} more")
@@ -100,7 +107,10 @@ def _types(images: Images) -> Table:
     )
     columns = [*(str(m) for m in MAGNIFICATIONS), "total"]
     shown.add_column("type", footer="all")
+    others = counts["other"].sum()
     for column in columns:
+        if column == "total" and others:
+            shown.add_column("other", justify="right", footer=str(others))
         head = column if column == "total" else f"{column}X"
         footer = _beside(int(counts[column].sum()), int(counts[f"paper_{column}"].sum()))
         shown.add_column(head, justify="right", footer=footer)
@@ -108,9 +118,22 @@ def _types(images: Images) -> Table:
     for code in CODES:
         row = counts.loc[[code]].iloc[0].to_dict()
         cells = [_beside(row[c], row[f"paper_{c}"]) for c in columns]
+        if others:
+            cells.insert(-1, str(row["other"]))
         last_benign = code == "TA"
         shown.add_row(code, *cells, str(row["slides"]), end_section=last_benign)
     return shown
+
+
+def _double_note(images: Images) -> str:
+    """Why slides of the table's rows add up to more than there are; empty where they don't."""
+    types = images.table.groupby("slide_id")["tumour_type"].nunique()
+    double = int((types > 1).sum())
+    if not double:
+        return ""
+    several, rows = ("two", "both rows") if types.max() == 2 else ("several", "each of their rows")
+    stand, are = ("stands", "is") if double == 1 else ("stand", "are")
+    return f"{counted(double, 'slide')} {stand} under {several} types and {are} counted in {rows}"
 
 
 def _beside(ours: int, papers: int) -> str:
@@ -126,16 +149,29 @@ def _labels(told: dict[str, Any]) -> Table:
     return shown
 
 
-def _groups_line(told: dict[str, Any]) -> str:
-    known = [("slides", "n_slides"), ("patients", "n_patients"), ("accessions", "n_accessions")]
-    counts = [f"{told[key]} {what}" for what, key in known if told[key] is not None]
-    return f"{told['n_images']} images, {', '.join(counts) or 'no patient information'}"
+def _groups_line(images: Images) -> str:
+    table = images.table
+    words = {"slide_id": "slide", "patient_id": "patient", "accession": "accession"}
+    if table[list(words)].isna().all(axis=None):
+        return f"{counted(len(table), 'image')}, no patient information"
+    told = [counted(len(table), "image")]
+    for column, noun in words.items():
+        known = int(table[column].notna().sum())
+        many = "lab numbers (accession)" if noun == "accession" else f"{noun}s"
+        if known:
+            told.append(counted(table[column].nunique(), noun))
+        elif noun != "slide":  # slides are no more than a stand-in for patients
+            told.append(f"no {many}")
+        if 0 < known < len(table):
+            without = len(table) - known
+            told.append(f"{many} known for {known} of {len(table)} images ({without} without)")
+    return ", ".join(told)
 
 
 def _sizes_line(told: dict[str, Any]) -> str:
     by_count = sorted(told["sizes"].items(), key=lambda item: -item[1])
     shown = ", ".join(f"{size} ({n})" for size, n in by_count[:4])
-    more = f", and {len(by_count) - 4} other sizes" if len(by_count) > 4 else ""
+    more = f", and {counted(len(by_count) - 4, 'other size')}" if len(by_count) > 4 else ""
     return f"sizes: {shown}{more}"
 
 
@@ -143,7 +179,12 @@ def _duplicates_line(told: dict[str, Any]) -> str:
     if not told["n_duplicate_images"]:
         return "no two images have the same pixels"
     images, sets = told["n_duplicate_images"], told["n_duplicate_groups"]
-    return f"{images} images share their pixels with another, in {sets} sets"
+    return f"{images} images share their pixels with another, in {counted(sets, 'set')}"
+
+
+def counted(n: int, noun: str) -> str:
+    """``1 image``, ``2 images``."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def _distinct(values: pd.Series) -> int | None:

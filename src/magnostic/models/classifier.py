@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from magnostic.data.images import Task
 from magnostic.data.pixels import Fit
 from magnostic.errors import WeightsError
-from magnostic.files import read_json, whole_file, write_json
+from magnostic.files import read_json, write_json
+from magnostic.models import tensors
 from magnostic.models import weights as weights_module
 
 
@@ -115,9 +116,7 @@ def feature_count(backbone: nn.Module) -> int:
 
 def save(folder: Path, model: Classifier, spec: Spec) -> None:
     """Write ``model.safetensors`` and ``model.json``."""
-    state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
-    with whole_file(folder / "model.safetensors") as temporary:
-        safetensors.torch.save_file(state, temporary)
+    tensors.write(folder / "model.safetensors", model.state_dict())
     write_json(folder / "model.json", asdict(spec))
 
 

@@ -18,7 +18,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from magnostic.errors import WeightsError, did_you_mean
+from magnostic.errors import RecipeError, WeightsError, did_you_mean
 from magnostic.files import read_json
 from magnostic.models import hub
 
@@ -82,7 +82,7 @@ def verify(model: nn.Module, source: Source, backbone: str) -> None:
     """Raise WeightsError unless model and source agree tensor by tensor.
 
     Compared by value, so that renamed or reshaped (fully connected as convolution) tensors count
-    as arrived. Only the source's own classifier, one linear layer, may stay behind.
+    as arrived. Only the source's own classifier may stay behind.
     """
     arrived = {_digest(t) for t in source.state.values()}
     present = {
@@ -102,11 +102,24 @@ def verify(model: nn.Module, source: Source, backbone: str) -> None:
         for name, tensor in source.state.items()
         if not name.endswith("num_batches_tracked") and _digest(tensor) not in loaded
     ]
-    classifiers = {name.rsplit(".", 1)[0] for name in left}
-    if len(classifiers) > 1:
+    # The file's own classifier stays behind; a distilled network has two.
+    config = timm.get_pretrained_cfg(backbone) if timm.is_model(backbone) else None
+    own = config.classifier if config is not None else None
+    heads = len(own) if isinstance(own, tuple | list) else 1
+    if len({name.rsplit(".", 1)[0] for name in left}) > heads:
         raise WeightsError(
             f"{source.name}: {len(left)} tensors have no place in {backbone} (first: {left[0]}); "
             "name the backbone that these weights were made for"
+        )
+
+
+def require_size(backbone: str, size: int) -> None:
+    """Raise RecipeError where the backbone takes one input size only, and it is another."""
+    config = timm.get_pretrained_cfg(backbone) if timm.is_model(backbone) else None
+    if config is not None and config.fixed_input_size and config.input_size[-1] != size:
+        raise RecipeError(
+            f"preprocess.size {size}: {backbone} takes {config.input_size[-1]} px only; "
+            f"set preprocess.size {config.input_size[-1]}"
         )
 
 
@@ -168,9 +181,11 @@ def _from_package(name: str, backbone: str) -> Source:
         )
     module_name, class_name, architecture = PACKAGES[name]
     if backbone != architecture:
+        if not timm.is_model(backbone):
+            _create(backbone)  # raises with the nearest name
         raise WeightsError(
-            f"package:{name} holds weights of {architecture}, not {backbone!r}; "
-            f"set model.backbone {architecture}"
+            f"package:{name} holds weights of {architecture}, not {backbone!r}; give "
+            f"model.weights imagenet, a file or none, or set model.backbone {architecture}"
         )
     try:
         module = importlib.import_module(module_name)

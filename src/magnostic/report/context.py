@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from magnostic.data.summary import PAPER_TABLE1
 from magnostic.report import published
 from magnostic.report.cells import Cell, Table, Value, cells
 from magnostic.report.folder import RunFolder
@@ -51,7 +52,7 @@ def _columns(found: Mapping[str, Mapping[str, int]]) -> list[str]:
 
 def _table_i(kind: str | None, columns: list[str]) -> dict[str, int]:
     """Printed counts of a type, or of all types, in the columns at hand, and their total."""
-    rows = [published.TABLE_I[kind]] if kind else list(published.TABLE_I.values())
+    rows = [PAPER_TABLE1[kind]] if kind else list(PAPER_TABLE1.values())
     by_column = dict(zip(map(str, MAGNIFICATIONS), map(sum, zip(*rows, strict=True)), strict=True))
     printed = {c: by_column[c] for c in columns if c in by_column}
     return printed | {"total": sum(by_column.values())}

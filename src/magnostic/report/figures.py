@@ -98,7 +98,7 @@ def confusion(metrics: Mapping[str, Any], name: str, folder: Path) -> Picture:
     shares = counts / np.maximum(totals, 1)[:, None]
     n = len(classes)
     with rc():
-        drawn, (axes,) = figure(min(4.6, max(2.6, 1.2 + 0.42 * n)))
+        drawn, (axes,) = figure(min(4.6, max(2.6, 1.2 + 0.42 * n)) + _extra(classes))
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
         size = 8.5 if n <= 8 else 6
         for i, j in np.ndindex(n, n):
@@ -110,14 +110,15 @@ def confusion(metrics: Mapping[str, Any], name: str, folder: Path) -> Picture:
         axes.set_xticks(range(n), classes, rotation=_slant(classes))
         axes.set_yticks(range(n), [f"{c}  {t:,}" for c, t in zip(classes, totals, strict=True)])
         axes.set_xlabel("Predicted")
-        axes.set_ylabel("True, with number of images")
+        axes.set_ylabel("True class\n(number of images)")
         axes.set_xticks(np.arange(n + 1) - 0.5, minor=True)
         axes.set_yticks(np.arange(n + 1) - 0.5, minor=True)
         axes.grid(which="minor", color="white", linewidth=1.2)
         axes.tick_params(which="both", length=0)
         for spine in axes.spines.values():
             spine.set_visible(False)
-        repeats = ", summed over repeats" if result["repeats"] > 1 else ""
+        several = "the overlapping draws" if name == "official" else "repeats"
+        repeats = f", summed over {several}" if result["repeats"] > 1 else ""
         return save(
             drawn,
             folder,
@@ -133,13 +134,19 @@ def _slant(labels: Sequence[str]) -> int:
     return 0 if max(map(len, labels)) * len(labels) <= 60 else 40
 
 
+def _extra(labels: Sequence[str]) -> float:
+    """Inches that slanted class names take from the drawing's height."""
+    return 0.045 * max(map(len, labels)) if _slant(labels) else 0.0
+
+
 def classes(metrics: Mapping[str, Any], name: str, folder: Path) -> Picture:
     """Precision, recall and F1 of every class as bars with intervals."""
     result = metrics["protocols"][name]
     entries = result["by_class"]
     series = (("precision", SKY), ("recall", BLUE), ("f1", GREEN))
     with rc():
-        drawn, (axes,) = figure(2.9)
+        labels = list(entries)
+        drawn, (axes,) = figure(2.9 + _extra(labels))
         x = np.arange(len(entries), dtype=float)
         for k, (key, colour) in enumerate(series):
             for place, entry in zip(x + (k - 1) * 0.27, entries.values(), strict=True):
@@ -150,7 +157,6 @@ def classes(metrics: Mapping[str, Any], name: str, folder: Path) -> Picture:
                 if metric["low"] is not None:
                     axes.plot([place] * 2, [metric["low"], metric["high"]], color=INK, lw=0.9)
             axes.bar(0, 0, color=colour, label=METRICS[key])
-        labels = list(entries)
         axes.set_xticks(x, labels, rotation=_slant(labels))
         axes.set_xlim(-0.6, len(labels) - 0.4)
         axes.set_ylim(0, 1)
@@ -213,7 +219,7 @@ def patients(metrics: Mapping[str, Any], name: str, folder: Path) -> Picture | N
         return None
     labels = [c for c in metrics["classes"] if any(s["label"] == c for s in result["scores"])]
     with rc():
-        drawn, (axes,) = figure(max(2.0, 0.9 + 0.33 * len(labels)))
+        drawn, (axes,) = figure(max(2.4, 0.9 + 0.33 * len(labels)))
         for y, label in enumerate(labels):
             scores = np.array([s["score"] for s in result["scores"] if s["label"] == label])
             axes.plot(
@@ -228,7 +234,7 @@ def patients(metrics: Mapping[str, Any], name: str, folder: Path) -> Picture | N
         axes.set_ylim(len(labels) - 0.5, -0.5)
         axes.set_xlim(-0.02, 1.02)
         axes.set_xlabel("Patient score")
-        axes.set_ylabel("Class, with number of patients")
+        axes.set_ylabel("Class\n(number of patients)")
         axes.hlines(np.arange(len(labels) - 1) + 0.5, -0.02, 1.02, color=RULE, lw=0.6)
         axes.tick_params(axis="y", length=0)
         rate = result["recognition_rate"]

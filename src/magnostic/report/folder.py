@@ -22,6 +22,7 @@ class Child:
 
     parts: images by part, empty if the folder holds no parts table.
     history: lines of history.jsonl (epochs of a finetune, values of c of a probe).
+    c: the inverse regularization strength that a probe kept.
     """
 
     protocol: str
@@ -30,6 +31,7 @@ class Child:
     not_estimable: list[str]
     parts: dict[str, int] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
+    c: float | None = None
 
     @property
     def name(self) -> str:
@@ -113,6 +115,7 @@ def _child(folder: Path, entry: dict[str, Any]) -> Child:
     if (folder / "split.parquet").is_file():
         counts = Parts.read(folder).table["part"].value_counts()
         parts = {str(name): int(n) for name, n in counts.items()}
+    c = entry.get("c", _json(folder / "run.json", {}).get("c"))
     return Child(
         str(entry["protocol"]),
         int(entry["repeat"]),
@@ -120,6 +123,7 @@ def _child(folder: Path, entry: dict[str, Any]) -> Child:
         [str(c) for c in entry.get("not_estimable", [])],
         parts,
         _lines(folder / "history.jsonl"),
+        None if c is None else float(c),
     )
 
 

@@ -14,13 +14,10 @@ from magnostic.report import context, curves, figures, folder, published, tables
 from magnostic.report.cells import Table
 from magnostic.report.findings import grouped
 from magnostic.report.folder import RunFolder
+from magnostic.report.settings import TASKS, settings
 from magnostic.report.verdict import judge
 
-_TASKS: Final = {
-    "binary": "benign or malignant",
-    "subtype": "tumour type",
-    "label": "the data set's own labels",
-}
+_CHANGED: Final = "Changed on the command line:"
 
 
 def write_report(run: Path, out: Path | None = None) -> Path:
@@ -52,11 +49,13 @@ def _build(run: RunFolder, pictures: Path) -> dict[str, Any]:
     metrics = run.metrics
     names = words.ordered(metrics["protocols"])
     curves_found = [curves.learning(run.children, name, pictures) for name in names]
+    changed, description = _description(run.recipe)
     of_paper = str(run.recipe.get("name", "")).startswith("nishio2024")
     return {
         "title": run.recipe.get("name") or "run",
-        "description": words.without_machine(str(run.recipe.get("description") or "")).strip(),
-        "task": _TASKS.get(run.task, run.task),
+        "changed": changed,
+        "description": description,
+        "task": TASKS.get(run.task, run.task),
         "classes": [words.class_name(c) for c in run.classes],
         "synthetic": bool(run.data.get("synthetic")),
         "verdict": judge(metrics, run.task, len(run.classes)),
@@ -64,7 +63,7 @@ def _build(run: RunFolder, pictures: Path) -> dict[str, Any]:
         "headline": tables.headline(run),
         "gap": tables.gaps(run),
         "forest": figures.forest(metrics, pictures),
-        "settings": _settings(run),
+        "settings": settings(run),
         "findings": grouped(run.findings),
         "facts": context.facts(run),
         "counts": context.counts(run),
@@ -84,8 +83,17 @@ def _build(run: RunFolder, pictures: Path) -> dict[str, Any]:
         "breakhis": published.BREAKHIS,
         "breakhis_licence": published.BREAKHIS_LICENCE,
         "paper": published.PAPER,
-        "repeats": any(metrics["protocols"][n]["repeats"] > 1 for n in names),
+        "repeats": any(metrics["protocols"][n]["repeats"] > 1 for n in names if n != "official"),
     }
+
+
+def _description(recipe: Mapping[str, Any]) -> tuple[str, str]:
+    """What was changed on the command line, and the recipe's prose, which does not know of it."""
+    text = words.without_machine(str(recipe.get("description") or "")).strip()
+    if not text.startswith(_CHANGED):
+        return "", text
+    first, _, rest = text.partition("\n\n")
+    return first.removeprefix(_CHANGED).strip(), rest.strip()
 
 
 def _protocol(run: RunFolder, name: str, pictures: Path) -> dict[str, Any]:
@@ -114,30 +122,6 @@ def _protocol(run: RunFolder, name: str, pictures: Path) -> dict[str, Any]:
     }
 
 
-def _settings(run: RunFolder) -> list[tuple[str, str]]:
-    recipe = run.recipe
-    split, train = recipe.get("split", {}), recipe.get("train", {})
-    model, preprocess = recipe.get("model", {}), recipe.get("preprocess", {})
-    folds = split.get("folds")
-    drawn = (
-        f"hold-out of {split.get('test_fraction')}" if folds == 1 else f"{folds} folds"
-    ) + f", {words.plural(int(split.get('repeats', 1)), 'repeat')}"
-    return [
-        ("Task", f"{_TASKS.get(run.task, run.task)}: {', '.join(run.classes)}"),
-        ("Model", f"{model.get('backbone')}, weights {_place(model.get('weights'))}"),
-        ("Training", str(train.get("method"))),
-        (
-            "Input",
-            f"{preprocess.get('size')} × {preprocess.get('size')}, {preprocess.get('fit')}, "
-            f"normalization {preprocess.get('normalize')}",
-        ),
-        ("Balance", f"{recipe.get('balance', {}).get('method', 'none')}"),
-        ("Split", f"{drawn}; validation share {split.get('val_fraction')} of training images"),
-        ("Stratified", "yes" if split.get("stratify") else "no"),
-        ("Seed", str(recipe.get("seed"))),
-    ]
-
-
 class _Blocks(yaml.SafeDumper):
     """Texts of several lines as blocks, as people write them."""
 
@@ -150,10 +134,6 @@ _Blocks.add_representer(str, _Blocks.represent_text)
 
 def _yaml(recipe: Mapping[str, Any]) -> str:
     return yaml.dump(dict(recipe), Dumper=_Blocks, sort_keys=False, allow_unicode=True)
-
-
-def _place(weights: object) -> str:
-    return words.without_machine(str(weights))
 
 
 def _printed(run: RunFolder) -> list[Table]:

@@ -20,23 +20,6 @@ BREAKHIS: Final = (
 )
 BREAKHIS_LICENCE: Final = "CC BY 4.0, as given by the data-set documentation of kaiko-ai/eva."
 
-#: Table I of the paper: images by type at 40, 100, 200 and 400X. Agrees with the data set itself.
-TABLE_I: Final[dict[str, tuple[int, int, int, int]]] = {
-    "A": (114, 113, 111, 106),
-    "F": (253, 260, 264, 237),
-    "PT": (109, 121, 108, 115),
-    "TA": (149, 150, 140, 130),
-    "DC": (864, 903, 896, 788),
-    "LC": (156, 170, 163, 137),
-    "MC": (205, 222, 196, 169),
-    "PC": (145, 142, 135, 138),
-}
-#: Slides by type in the data set; "patients" in Table I (24 benign, 58 malignant), of which one
-#: slide (14-13412) counts twice because it stands under DC and LC.
-SLIDES: Final[dict[str, int]] = {
-    "A": 4, "F": 10, "PT": 3, "TA": 7, "DC": 38, "LC": 5, "MC": 9, "PC": 6,
-}  # fmt: skip
-
 
 @dataclass(frozen=True)
 class Row:

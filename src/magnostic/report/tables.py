@@ -75,12 +75,27 @@ def headline(run: RunFolder) -> Table:
     units = " and ".join(dict.fromkeys(f"{r['cluster']}s" for r in results))
     return Table(
         "protocols",
-        "Test figures by protocol, out-of-fold predictions pooled. "
+        f"Test figures by protocol. {_pooling(metrics['protocols'])}"
         + resampling(metrics, units.removesuffix("s")),
         ["", *[protocol(name).title for name in names]],
         rows,
         records,
     )
+
+
+def _pooling(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """How the figures of several models became one."""
+    others = [r for name, r in results.items() if name != "official"]
+    says = ""
+    if any(r["folds"] > r["repeats"] for r in others):
+        says = "Out-of-fold predictions are pooled. "
+    draws = results["official"]["repeats"] if "official" in results else 1
+    if draws > 1:
+        says += (
+            f"Official folds: nothing is pooled; the {draws} draws overlap in their test slides, "
+            "each is scored by itself and the figures are averaged. "
+        )
+    return says
 
 
 def gaps(run: RunFolder) -> Table | None:

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from magnostic.report.words import interval, level, ordered, plural, points, protocol, share
+
+#: Grouped protocols beside the main one, strictest first, and how a sentence on them starts.
+_OTHERS: Final = {
+    "accession": "With lab numbers kept apart (accession-disjoint),",
+    "official": "On the official folds,",
+}
+_BLIND: Final = "the percentile bootstrap cannot show uncertainty here"
+#: The rule of three bounds a share by 3/n, which says nothing of n up to three.
+_RULE_OF_THREE: Final = 3
 
 
 @dataclass(frozen=True)
@@ -23,7 +32,8 @@ def judge(metrics: Mapping[str, Any], task: str, n_classes: int) -> Verdict:
     main = ordered(metrics["protocols"])[0]
     result = metrics["protocols"][main]
     kind = "benign-or-malignant" if task == "binary" else f"{n_classes}-class"
-    headline = f"{_figure(metrics, main, kind)} {_gap(metrics, main)}".strip()
+    sentences = (_figure(metrics, main, kind), _gap(metrics, main), *_others(metrics, main))
+    headline = " ".join(filter(None, sentences))
     warning = None
     if set(metrics["protocols"]) == {"random"}:
         warning = (
@@ -34,7 +44,7 @@ def judge(metrics: Mapping[str, Any], task: str, n_classes: int) -> Verdict:
         )
     # Intervals over single images mislead most of all: say so next to them.
     unsafe = result["warnings"][:1] if result["cluster"] == "image" else []
-    remarks = [*_majority(result), *_estimable(metrics, main), *unsafe]
+    remarks = [*_no_width(result), *_majority(result), *_estimable(metrics, main), *unsafe]
     return Verdict(headline, remarks, warning)
 
 
@@ -48,6 +58,37 @@ def _figure(metrics: Mapping[str, Any], main: str, kind: str) -> str:
         f"Under the {protocol(main).adjective} protocol, {kind} accuracy is "
         f"{share(accuracy['estimate'], 2)} ({bounds}), macro F1 {share(f1['estimate'], 2)}."
     )
+
+
+def _others(metrics: Mapping[str, Any], main: str) -> list[str]:
+    """Accuracy under the grouped protocols that the headline does not speak of."""
+    says = []
+    for name, start in _OTHERS.items():
+        if name == main or name not in metrics["protocols"]:
+            continue
+        accuracy = metrics["protocols"][name]["overall"]["accuracy"]
+        within = interval(accuracy, 2, " to ")
+        figure = f"{share(accuracy['estimate'], 2)} {within}".strip()
+        says.append(f"{start} accuracy is {figure}.")
+    return says
+
+
+def _no_width(result: Mapping[str, Any]) -> list[str]:
+    """What to make of an interval from one end alone: all resamples were equally right."""
+    accuracy, n, unit = result["overall"]["accuracy"], result["n_clusters"], result["cluster"]
+    if accuracy["low"] is None or not accuracy["low"] == accuracy["high"] == accuracy["estimate"]:
+        return []
+    among = plural(n, unit)
+    if accuracy["estimate"] < 1:
+        start = "Nothing right" if accuracy["estimate"] == 0 else "The same share right"
+        return [f"{start} among {among}: {_BLIND}."]
+    bound = ""
+    if unit != "image" and n > _RULE_OF_THREE:
+        bound = (
+            f"; by the rule of three (3/{n}), up to {share(3 / n, 2)} of {unit}s may still have "
+            "errors, at 95% confidence"
+        )
+    return [f"No errors among {among}: {_BLIND}{bound}."]
 
 
 def _gap(metrics: Mapping[str, Any], main: str) -> str:
@@ -70,8 +111,8 @@ def _gap(metrics: Mapping[str, Any], main: str) -> str:
     if gap["low"] <= 0:
         tested = plural(found["n_clusters"], found["cluster"])
         return f"{says}, {size} more: with {tested}, that cannot be told from no difference."
-    missing = " and, in part, types without training images" if found["estimable"] else ""
-    return f"{says}: {size} are leakage{missing}."
+    missing = "; part of it is types without training images" if found["estimable"] else ""
+    return f"{says}, {size} more: it tests patients that it knows from training{missing}."
 
 
 def _majority(result: Mapping[str, Any]) -> list[str]:

@@ -37,6 +37,7 @@ def make(selection: Selection, recipe: Recipe, y: pd.Series) -> Folds:
         draws = []
         for repeat in range(repeats):
             fold = _draw(selection, recipe, y, protocol, repeat)
+            _require_tests(fold, protocol, repeat, split.folds)
             draws.append(fold)
             tables.append(
                 pd.DataFrame(
@@ -75,6 +76,18 @@ def _draw(
         assert recipe.split.official_dir is not None  # the recipe's own check
         return official.draw(selection, recipe.split.official_dir, repeat + 1)
     return grouped.draw(selection, y, recipe.split, protocol, rng)
+
+
+def _require_tests(fold: NDArray[np.int64], protocol: str, repeat: int, folds: int) -> None:
+    """Raise SplitError where a fold that the recipe asks for would test nothing."""
+    wanted = 1 if protocol == "official" else folds
+    lacking = sorted(set(range(wanted)) - {int(f) for f in np.unique(fold)})
+    if lacking:
+        advice = "fewer folds" if wanted > 1 else "a larger split.test_fraction"
+        raise SplitError(
+            f"protocol {protocol}, repeat {repeat}: fold {lacking[0]} would test no image; there "
+            f"are too few groups for it. Give {advice}, or more patients"
+        )
 
 
 def _tell(

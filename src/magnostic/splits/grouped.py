@@ -20,17 +20,25 @@ GROUP_COLUMN: Final = {"patient": "patient_id", "accession": "accession", "offic
 def groups(selection: Selection, protocol: str) -> NDArray[np.int64]:
     """The group of each image, int64 [N]: patient or accession, merged where units join them.
 
-    Raises SplitError where an image has no patient.
+    Raises SplitError where an image has no patient, or accession.
     """
     column = GROUP_COLUMN[protocol]
     missing = selection.table[column].isna()
     if missing.any():
         first = selection.table.loc[missing, "image_id"].iloc[0]
-        given = "accession" if column == "accession" else "patient"
+        patients = selection.table["patient_id"].notna().all()
+        lacking = f"{int(missing.sum())} of {len(missing)} images have no {column} (first: {first})"
+        if column == "accession":
+            advice = "lab numbers can't be kept apart; add a column 'accession' to a manifest.csv"
+            other = "random,patient" if patients else "random"
+        else:
+            advice = (
+                "patients can't be kept apart; give a manifest.csv with a column 'patient' (or "
+                "slide), filled for every image"
+            )
+            other = "random"
         raise SplitError(
-            f"protocol {protocol}: {int(missing.sum())} of {len(missing)} images have no "
-            f"{column} (first: {first}), so patients can't be kept apart; give a manifest.csv "
-            f"with a column {given!r} (or slide), or use split.protocols random"
+            f"protocol {protocol}: {lacking}, so {advice}, or use --split.protocols {other}"
         )
     return join(codes(selection.table[column]), selection.unit.to_numpy())
 
@@ -45,7 +53,13 @@ def draw(
     """
     group = groups(selection, protocol)
     n_groups = int(group.max()) + 1
-    if n_groups < max(split.folds, 2):
+    if n_groups < 2:
+        raise SplitError(
+            f"protocol {protocol}: all images are in one group by {GROUP_COLUMN[protocol]} "
+            f"({selection.table[GROUP_COLUMN[protocol]].iloc[0]}), which can't be split; add "
+            "patients, or use --split.protocols random"
+        )
+    if n_groups < split.folds:
         raise SplitError(
             f"protocol {protocol}: {n_groups} groups by {GROUP_COLUMN[protocol]} are too few for "
             f"split.folds {split.folds}; use at most {n_groups} folds, or add patients"

@@ -19,19 +19,18 @@ from magnostic.splits.table import Folds, Parts, check_parts
 
 
 def parts(
-    folds: Folds, selection: Selection, y: pd.Series, protocol: str, repeat: int, fold: int | None
+    folds: Folds, selection: Selection, y: pd.Series, protocol: str, repeat: int, fold: int
 ) -> Parts:
     """Train, validation and test part of one fold.
 
     Validation images are drawn from those not tested, by the same grouping as the protocol's
     (official: by patient), ``ceil(val_fraction * n)`` of them where images may be parted.
-    ``fold`` None tests nothing: all images are for a model meant for use (table's fold: -1).
 
     Raises SplitError where the folds hold no such fold or other images, LeakError where parts
     share what the protocol keeps apart.
     """
     check_aligned(selection, y)
-    repeat, fold = int(repeat), None if fold is None else int(fold)  # also NumPy's integers
+    repeat, fold = int(repeat), int(fold)  # also NumPy's integers
     made = folds.provenance
     table = folds.table
     table = table[(table["protocol"] == protocol) & (table["repeat"] == repeat)]
@@ -41,15 +40,14 @@ def parts(
             f"protocol {protocol}, repeat {repeat}: the folds name {len(table)} images, the "
             f"selection {len(selection.table)}; make the folds from the same selection"
         )
-    test = np.zeros(len(held), dtype=bool) if fold is None else (held == fold).to_numpy()
-    if fold is not None and not test.any():
+    test = (held == fold).to_numpy()
+    if not test.any():
         raise SplitError(f"protocol {protocol}, repeat {repeat}: there is no fold {fold}")
     part = np.where(test, "test", "train").astype(object)
     fraction = float(made["val_fraction"])
     rows = np.flatnonzero(~test)
     if fraction > 0 and len(rows) > 1:
-        which = "all" if fold is None else fold
-        rng = generator(int(made["seed"]), protocol, repeat, which, "val")
+        rng = generator(int(made["seed"]), protocol, repeat, fold, "val")
         val = _draw_val(selection, y, protocol, rows, fraction, bool(made["stratify"]), rng)
         part[rows[val == 1]] = "val"
     frame = pd.DataFrame(
@@ -57,7 +55,7 @@ def parts(
             "image_id": selection.table["image_id"],
             "protocol": protocol,
             "repeat": np.int16(repeat),
-            "fold": np.int16(-1 if fold is None else fold),
+            "fold": np.int16(fold),
             "part": pd.Series(part, index=selection.table.index, dtype="str"),
         }
     )

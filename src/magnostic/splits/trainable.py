@@ -22,7 +22,7 @@ def check_trainable(
     """The classes that are not estimable in this fold.
 
     Raises SplitError where fewer than two classes can be trained, or with ``strict`` where any
-    class is not estimable.
+    class is not estimable or, under k folds, has fewer groups than folds.
     """
     missing = not_estimable(parts, y)
     taught = sorted(set(y) - set(missing))
@@ -35,14 +35,24 @@ def check_trainable(
             f"({', '.join(taught)}; without: {', '.join(missing) or 'none'}); a classifier "
             "needs two. Add patients of other classes, use another task, or fewer folds"
         )
-    if strict and missing:
-        lacking = ", ".join(_groups(selection, y, protocol, label) for label in missing)
+    folds = int(parts.provenance["folds"])
+    rare = [] if protocol == "official" else _rare(selection, y, protocol, folds)
+    if strict and (missing or rare):
+        lacking = ", ".join(_groups(selection, y, protocol, label) for label in missing or rare)
+        what = "no training image of" if missing else "not every fold can test"
         raise SplitError(
-            f"{where}: no training image of {lacking}, with {parts.provenance['folds']} folds; "
+            f"{where}: {what} {lacking}, with {folds} folds; "
             "split.strict stops here. Use other folds, a looser protocol, or "
             "split.strict false to report the class as not estimable"
         )
     return missing
+
+
+def _rare(selection: Selection, y: pd.Series, protocol: str, folds: int) -> list[str]:
+    """Classes with fewer groups than folds."""
+    column = GROUP_COLUMN.get(protocol, "image_id")
+    groups = selection.table[column].groupby(y.to_numpy()).nunique()
+    return sorted(str(label) for label, n in groups.items() if n < folds)
 
 
 def _groups(selection: Selection, y: pd.Series, protocol: str, label: str) -> str:

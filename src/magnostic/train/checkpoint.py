@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from magnostic.files import read_json, whole_file, write_json
+from magnostic.files import read_json, write_json
+from magnostic.models import tensors
 
 
 @dataclass
@@ -36,15 +37,24 @@ def save(
     best: dict[str, Tensor],
     optimizer: Optimizer,
     progress: Progress,
-    extra: dict[str, Any],
+    identity: str,
+    scaler: dict[str, Any],
 ) -> None:
-    """Write the checkpoint of ``progress.epoch`` and remove the one before."""
+    """Write the checkpoint of ``progress.epoch`` and remove the one before.
+
+    ``identity`` says what it belongs to; ``scaler`` is the state of fp16's loss scaling.
+    """
     tag = f"epoch{progress.epoch:04d}"
-    _write(folder / f"{tag}.model.safetensors", model.state_dict())
-    _write(folder / f"{tag}.best.safetensors", best)
-    tensors, groups = _flatten(optimizer)
-    _write(folder / f"{tag}.optimizer.safetensors", tensors)
-    state = {"progress": vars(progress), "groups": groups, "extra": extra}
+    tensors.write(folder / f"{tag}.model.safetensors", model.state_dict())
+    tensors.write(folder / f"{tag}.best.safetensors", best)
+    moments, groups = _flatten(optimizer)
+    tensors.write(folder / f"{tag}.optimizer.safetensors", moments)
+    state = {
+        "progress": vars(progress),
+        "groups": groups,
+        "identity": identity,
+        "scaler": scaler,
+    }
     write_json(folder / "state.json", state)
     for old in folder.glob("epoch*.safetensors"):
         if not old.name.startswith(tag):
@@ -52,23 +62,28 @@ def save(
 
 
 def restore(
-    folder: Path, model: nn.Module, optimizer: Optimizer
+    folder: Path, model: nn.Module, optimizer: Optimizer, identity: str
 ) -> tuple[Progress, dict[str, Tensor], dict[str, Any]] | None:
-    """Load the last whole checkpoint into model and optimizer; None if there is none."""
+    """Load the last whole checkpoint of this identity into model and optimizer.
+
+    None, with model and optimizer untouched, if there is none, or one of another recipe or split.
+    """
     if not (folder / "state.json").is_file():
         return None
     state = read_json(folder / "state.json")
+    if state["identity"] != identity:
+        return None
     progress = Progress(**state["progress"])
     tag = f"epoch{progress.epoch:04d}"
     model.load_state_dict(safetensors.torch.load_file(folder / f"{tag}.model.safetensors"))
     best = safetensors.torch.load_file(folder / f"{tag}.best.safetensors")
-    tensors = safetensors.torch.load_file(folder / f"{tag}.optimizer.safetensors")
+    moments = safetensors.torch.load_file(folder / f"{tag}.optimizer.safetensors")
     parameters: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in tensors.items():
+    for name, tensor in moments.items():
         index, _, key = name.partition(".")
         parameters.setdefault(int(index), {})[key] = tensor
     optimizer.load_state_dict({"state": parameters, "param_groups": state["groups"]})
-    return progress, best, state["extra"]
+    return progress, best, state["scaler"]
 
 
 def discard(folder: Path) -> None:
@@ -81,18 +96,12 @@ def copy_state(model: nn.Module) -> dict[str, Tensor]:
     return {k: v.detach().to("cpu", copy=True) for k, v in model.state_dict().items()}
 
 
-def _write(path: Path, tensors: dict[str, Tensor]) -> None:
-    contiguous = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-    with whole_file(path) as temporary:
-        safetensors.torch.save_file(contiguous, temporary)
-
-
 def _flatten(optimizer: Optimizer) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
     state = optimizer.state_dict()
-    tensors = {
+    moments = {
         f"{index}.{key}": torch.as_tensor(value)
         for index, entries in state["state"].items()
         for key, value in entries.items()
         if value is not None
     }
-    return tensors, state["param_groups"]
+    return moments, state["param_groups"]

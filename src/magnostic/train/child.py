@@ -14,9 +14,10 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from magnostic import splits
 from magnostic.data.images import Images, targets
 from magnostic.data.pixels import open_pixels
-from magnostic.errors import TableError
+from magnostic.errors import SplitError
 from magnostic.evaluate.predictions import Predictions, make
 from magnostic.files import write_json, write_text
 from magnostic.models import classifier
@@ -53,11 +54,6 @@ class Fitted:
 def train_child(experiment: Experiment, parts: Parts, folder: Path) -> tuple[Predictions, Fitted]:
     """Train on one fold and write model, history, provenance and predictions to ``folder``."""
     write_text(folder / "recipe.yaml", experiment.recipe.to_yaml())
-    leaky = experiment.recipe.balance.when == "before-val-leaky"
-    if leaky:  # copies of a photograph stand in both parts, so no photograph is validation alone
-        parts = Parts(
-            parts.table.assign(part=parts.table["part"].replace("val", "train")), parts.provenance
-        )
     parts.write(folder)
     fitted = fit(experiment, parts, folder)
     write_fitted(experiment, fitted, folder)
@@ -127,17 +123,13 @@ def predict_parts(
 def reproduce(folder: Path, images: Images) -> Predictions:
     """Predictions of a stored child run, computed anew from its files and the photographs.
 
-    Equal to ``predictions.parquet`` to the last bit on the same kind of device. Raises TableError
-    if the images table lacks a photograph of the run's split.
+    Equal to ``predictions.parquet`` to the last bit on the same kind of device. Raises SplitError
+    if the images table lacks a photograph of the run's split, LeakError if the split leaks.
     """
     model, spec = classifier.load(folder)
-    parts = Parts.read(folder)
+    model = model.to(device.torch_device())
+    parts = splits.read_parts(folder, images)
     indexed = images.table.set_index("image_id", drop=False)
-    absent = parts.table.loc[~parts.table["image_id"].isin(indexed.index), "image_id"]
-    if len(absent):
-        raise TableError(
-            f"{folder}: image {absent.iloc[0]!r} of its split is not in the data given"
-        )
     table = indexed.loc[parts.table["image_id"]].reset_index(drop=True)
     pixels = open_pixels(table, spec.size, spec.fit)
     device.threads()
@@ -190,7 +182,7 @@ def _fit_finetune(experiment: Experiment, parts: Parts, train: Finetune, folder:
         class_weights=weights,
         recipe=train,
         seed=recipe.seed,
-        identity=experiment.identity + hash_of_split(parts),
+        identity=hash_of_split(experiment, parts),
     )
     accelerator = device.accelerator(device.precision(train.precision))
     model = finetune(experiment.network(stats), job, folder, accelerator)
@@ -232,6 +224,12 @@ def _fit_probe(experiment: Experiment, parts: Parts, train: Probe, folder: Path)
     model = experiment.network(stats).eval()
     features = experiment.frozen_features(model)
     chooses = len(train.c) > 1
+    if chooses and not len(val):
+        raise SplitError(
+            f"protocol {parts.table['protocol'].iloc[0]}, fold {parts.table['fold'].iloc[0]}: no "
+            "image is left for validation, and train.c lists several values; give one value, or "
+            "fewer folds"
+        )
     head, history = probe.fit(
         features[rows],
         y[rows],
@@ -251,13 +249,15 @@ def _fit_probe(experiment: Experiment, parts: Parts, train: Probe, folder: Path)
         spec=experiment.spec(stats),
         features_of=lambda positions: features[positions],
         weights=names.iloc[rows].tolist(),
-        statistics=statistics_ids,
+        # The head standardizes features by the training part, whatever the pixels' statistics.
+        statistics=statistics_ids or names.iloc[rows].tolist(),
         selection=names.iloc[val].tolist() if chooses else None,
         c=head.c,
     )
 
 
-def hash_of_split(parts: Parts) -> str:
-    """Hex digest of the part of each image."""
-    text = "\n".join(parts.table["image_id"] + " " + parts.table["part"])
+def hash_of_split(experiment: Experiment, parts: Parts) -> str:
+    """Hex digest of recipe, data and the part of each image: what a checkpoint belongs to."""
+    text = experiment.recipe.to_yaml() + experiment.images.data_hash
+    text += "\n".join(parts.table["image_id"] + " " + parts.table["part"])
     return hashlib.sha256(text.encode()).hexdigest()

@@ -9,7 +9,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
-from magnostic.errors import RecipeError
+from magnostic.errors import BadInput, RecipeError
 
 Precision = Literal["bf16", "fp16", "fp32"]
 
@@ -31,6 +31,20 @@ def precision(wanted: str) -> Precision:
     return "bf16" if wanted == "bf16" else "fp16" if wanted == "fp16" else "fp32"
 
 
+def torch_device() -> torch.device:
+    """The first CUDA device, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def require_one_process() -> None:
+    """Raise BadInput under torchrun: runs are not yet written by several processes."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise BadInput(
+            f"WORLD_SIZE is {os.environ['WORLD_SIZE']}: training by several processes is not "
+            "supported yet; start magnostic without torchrun"
+        )
+
+
 def threads() -> int:
     """Set torch to one thread per usable core, and return how many those are."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -48,13 +62,13 @@ def accelerator(chosen: Precision) -> Accelerator:
     return Accelerator(mixed_precision=mixed)
 
 
-def describe() -> dict[str, object]:
+def describe(chosen: Precision) -> dict[str, object]:
     """Device, precision and threads for ``environment.json`` and ``doctor``."""
     cuda = torch.cuda.is_available()
     return {
         "device": torch.cuda.get_device_name() if cuda else "cpu",
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "fast_bf16": has_fast_bf16(),
-        "precision": precision("auto"),
+        "precision": chosen,
         "threads": threads(),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,13 +16,15 @@ from numpy.typing import NDArray
 from torch import nn
 
 from magnostic import splits
+from magnostic.audit.fitted import fitted_hash
 from magnostic.data.images import Images, classes, targets
 from magnostic.data.pixels import Pixels, open_pixels
 from magnostic.errors import SplitError
 from magnostic.models import weights
 from magnostic.models.classifier import Classifier, Spec
 from magnostic.preprocess import zscore
-from magnostic.recipe import Model, Probe, Recipe
+from magnostic.recipe import Finetune, Model, Probe, Recipe
+from magnostic.splits.table import Folds
 from magnostic.train import device, predict
 
 #: Normalizations that do not depend on the split.
@@ -33,11 +36,13 @@ def resolve(recipe: Recipe) -> Recipe:
     normalize = recipe.preprocess.normalize
     if normalize == "auto":
         normalize = "backbone" if isinstance(recipe.train, Probe) else "train"
-    precision = device.precision(recipe.train.precision)
+    used: dict[str, object] = {"precision": device.precision(recipe.train.precision)}
+    if isinstance(recipe.train, Finetune) and recipe.split.val_fraction == 0:
+        used["select"] = "last"
     return recipe.model_copy(
         update={
             "preprocess": recipe.preprocess.model_copy(update={"normalize": normalize}),
-            "train": recipe.train.model_copy(update={"precision": precision}),
+            "train": recipe.train.model_copy(update=used),
         }
     )
 
@@ -123,11 +128,13 @@ class Experiment:
         """A fresh network with the initial weights; the head is random, by the recipe's seed."""
         backbone = copy.deepcopy(self._backbone)
         torch.manual_seed(self.recipe.seed)
-        return Classifier(backbone, len(self.classes), *stats, self.recipe.model.dropout)
+        network = Classifier(backbone, len(self.classes), *stats, self.recipe.model.dropout)
+        return network.to(device.torch_device())
 
     @cached_property
     def _backbone(self) -> nn.Module:
         torch.manual_seed(self.recipe.seed)
+        weights.require_size(self.recipe.model.backbone, self.recipe.preprocess.size)
         return weights.build(self.recipe.model.backbone, self.source)
 
     def frozen_features(self, model: Classifier) -> NDArray[np.float32]:
@@ -168,13 +175,18 @@ class Experiment:
 
     def fingerprint(self, image_ids: Sequence[str]) -> dict[str, object]:
         """Entry of ``fitted_on.json``: sorted ids, and a hash over ids and pixels."""
-        rows = self.table.iloc[self.positions(sorted(image_ids))]
-        pairs = "\n".join(rows["image_id"] + " " + rows["pixel_hash"])
-        digest = hashlib.sha256(pairs.encode()).hexdigest()
-        return {"ids": rows["image_id"].tolist(), "sha256": digest}
+        return {
+            "ids": sorted(image_ids),
+            "sha256": fitted_hash(self.table, image_ids),
+        }
 
-    @cached_property
-    def identity(self) -> str:
-        """What must be the same for an interrupted run to go on."""
-        text = self.recipe.to_yaml() + self.images.data_hash
+    def identity(self, folds: Folds) -> str:
+        """What must be the same for an interrupted run to go on; free of the machine's paths."""
+        recipe = self.recipe.model_dump(mode="json")
+        recipe["split"]["official_dir"] = None  # the folds themselves count
+        if self.source is not None:
+            recipe["model"]["weights"] = [self.source.name, self.source.sha256]
+        members = folds.table[["image_id", "protocol", "repeat", "fold"]].astype("str")
+        text = json.dumps(recipe, sort_keys=True) + self.images.data_hash
+        text += "\n".join(members.agg(" ".join, axis=1))
         return hashlib.sha256(text.encode()).hexdigest()

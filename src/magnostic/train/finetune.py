@@ -1,12 +1,12 @@
 """Fine-tuning of all layers: the paper's loop.
 
-Every process draws the same global batches and computes its share of each, so that a run gives the
-same training on any number of processes.
+Every process draws the same global batches and computes its share of each.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -64,11 +64,13 @@ def finetune(model: Classifier, job: Job, folder: Path, accelerator: Accelerator
     model = model.to(accelerator.device)
     optimizer = _optimizer(model, recipe)
     progress, best = Progress(), checkpoint.copy_state(model)
-    restored = checkpoint.restore(folder / "checkpoint", model, optimizer)
-    if restored is not None and restored[2].get("identity") == job.identity:
-        progress, best, _ = restored
-        say(f"resuming after epoch {progress.epoch} of {recipe.epochs}")
+    restored = checkpoint.restore(folder / "checkpoint", model, optimizer, job.identity)
     wrapped, optimizer = accelerator.prepare(model, optimizer)
+    if restored is not None:
+        progress, best, scaler = restored
+        if accelerator.scaler is not None:
+            accelerator.scaler.load_state_dict(scaler)
+        say(f"resuming after epoch {progress.epoch} of {recipe.epochs}")
     while progress.epoch < recipe.epochs:
         started = time.monotonic()
         line = _epoch(wrapped, optimizer, job, progress.epoch, accelerator)
@@ -85,8 +87,9 @@ def finetune(model: Classifier, job: Job, folder: Path, accelerator: Accelerator
             _report(progress, recipe)
             lines = "".join(json.dumps(entry) + "\n" for entry in progress.history)
             write_text(folder / "history.jsonl", lines)
+            scaler = accelerator.scaler.state_dict() if accelerator.scaler is not None else {}
             checkpoint.save(
-                folder / "checkpoint", model, best, optimizer, progress, {"identity": job.identity}
+                folder / "checkpoint", model, best, optimizer, progress, job.identity, scaler
             )
     model.load_state_dict(best)
     return model.eval()
@@ -95,6 +98,17 @@ def finetune(model: Classifier, job: Job, folder: Path, accelerator: Accelerator
 def order(seed: int, epoch: int, count: int) -> NDArray[np.intp]:
     """The order of samples in an epoch; from seed and epoch alone, so a resumed run repeats it."""
     return np.random.default_rng([seed, epoch]).permutation(count)
+
+
+def batch_starts(count: int, size: int) -> list[int]:
+    """Borders of the batches of an epoch; a last one of a single sample joins the one before.
+
+    Batch normalization can't be trained on one sample.
+    """
+    starts = list(range(0, count, size))
+    if len(starts) > 1 and count - starts[-1] == 1:
+        starts.pop()
+    return [*starts, count]
 
 
 def _optimizer(model: nn.Module, recipe: Finetune) -> torch.optim.Optimizer:
@@ -116,16 +130,17 @@ def _epoch(
     recipe = job.recipe
     torch.manual_seed(job.seed * 1_000_003 + epoch)  # dropout: the same after a resume
     samples = job.train.take(order(job.seed, epoch, len(job.train)))
-    batches = -(-len(samples) // recipe.batch_size)
+    starts = batch_starts(len(samples), recipe.batch_size)
+    batches = len(starts) - 1
     weights = _tensor(job.class_weights, accelerator)
     model.train()
     totals = torch.zeros(3, dtype=torch.float64, device=accelerator.device)
     rate = recipe.lr
     steps = track(range(batches), f"epoch {epoch + 1}/{recipe.epochs}", batches)
     for step in steps:
-        size = min(recipe.batch_size, len(samples) - step * recipe.batch_size)
-        share = np.arange(size)[accelerator.process_index :: accelerator.num_processes]
-        images, y = _batch(job, samples, step * recipe.batch_size + share, accelerator)
+        batch = np.arange(starts[step], starts[step + 1])
+        share = batch[accelerator.process_index :: accelerator.num_processes]
+        images, y = _batch(job, samples, share, accelerator)
         rate = learning_rate(epoch * batches + step, recipe.epochs * batches, recipe)
         for group in optimizer.param_groups:
             group["lr"] = rate
@@ -133,13 +148,15 @@ def _epoch(
             logits = model(images)
         losses = functional.cross_entropy(logits.float(), y, weight=weights, reduction="none")
         # Gradients are averaged over processes, so each divides by its even share of the batch.
-        loss = losses.sum() * accelerator.num_processes / _batch_weight(job, samples, step, size)
+        loss = losses.sum() * accelerator.num_processes / _batch_weight(job, samples, batch)
         accelerator.backward(loss)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         plain = functional.cross_entropy(logits.detach().float(), y, reduction="sum")
         hits = (logits.detach().argmax(dim=1) == y).sum()
-        totals += torch.stack([plain.double(), hits.double(), torch.tensor(float(len(y))).double()])
+        totals[0] += plain
+        totals[1] += hits
+        totals[2] += len(y)
     totals = accelerator.reduce(totals, "sum")
     loss_sum, right, seen = totals.tolist()
     if not np.isfinite(loss_sum):
@@ -150,11 +167,10 @@ def _epoch(
     return {"lr": rate, "train_loss": loss_sum / seen, "train_accuracy": right / seen}
 
 
-def _batch_weight(job: Job, samples: Samples, step: int, size: int) -> float:
+def _batch_weight(job: Job, samples: Samples, batch: NDArray[np.intp]) -> float:
     if job.class_weights is None:
-        return float(size)
-    start = step * job.recipe.batch_size
-    return float(job.class_weights[job.y[samples.rows[start : start + size]]].sum())
+        return float(len(batch))
+    return float(job.class_weights[job.y[samples.rows[batch]]].sum())
 
 
 @torch.inference_mode()
@@ -195,7 +211,8 @@ def _score(line: dict[str, float], recipe: Finetune) -> float | None:
     """Higher is better; None where the last epoch counts."""
     if recipe.select == "last" or "val_loss" not in line:
         return None
-    return -line["val_loss"] if recipe.select == "val-loss" else line["val_accuracy"]
+    score = -line["val_loss"] if recipe.select == "val-loss" else line["val_accuracy"]
+    return score if np.isfinite(score) else -sys.float_info.max
 
 
 def _report(progress: Progress, recipe: Finetune) -> None:

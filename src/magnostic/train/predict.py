@@ -29,10 +29,14 @@ def features(
     result = np.empty((len(rows), model.head.in_features), dtype=np.float32)
     starts = range(0, len(rows), batch_size)
     for start in track(starts, what, len(starts)):
-        images = torch.from_numpy(pixels[rows[start : start + batch_size]]).to(device)
+        batch_rows = rows[start : start + batch_size]
+        # Always whole batches: some kernels round differently for another batch size, and an
+        # image's features must not depend on how many are asked for.
+        filled = np.resize(batch_rows, batch_size)
+        images = torch.from_numpy(pixels[filled]).to(device)
         with torch.autocast(device.type, AUTOCAST.get(precision), enabled=precision in AUTOCAST):
             batch = model.features(images)
-        result[start : start + len(images)] = batch.float().cpu().numpy()
+        result[start : start + len(batch_rows)] = batch[: len(batch_rows)].float().cpu().numpy()
     return result
 
 

@@ -44,7 +44,10 @@ def fit(
     val: tuple[NDArray[np.float32], NDArray[np.intp]],
     seed: int,
 ) -> tuple[Head, list[dict[str, float]]]:
-    """Fit one head for each value of ``recipe.c`` and keep the one of lowest validation log loss.
+    """Fit one head for each value of ``recipe.c`` and keep the best on the validation part.
+
+    Best is the lowest log loss, or for an SVM, whose softmax of margins is no calibrated
+    probability, the highest accuracy (the first of equals).
 
     Args:
         features: float32 [N, D] of the training part.
@@ -66,7 +69,9 @@ def fit(
         line = {"c": c, **_quality(head, features, y, "train")}
         if len(val[1]):
             line |= _quality(head, *val, "val")
-        tried.append((line.get("val_loss", 0.0), head))
+        worse = "val_loss" if recipe.head == "logistic" else "val_accuracy"
+        sign = 1 if recipe.head == "logistic" else -1
+        tried.append((sign * line.get(worse, 0.0), head))
         history.append(line)
     best = min(range(len(tried)), key=lambda i: tried[i][0])
     return tried[best][1], history

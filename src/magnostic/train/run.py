@@ -6,7 +6,7 @@ import importlib.metadata
 import platform
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,10 @@ from magnostic.evaluate.predictions import Predictions
 from magnostic.evaluate.summary import summarize
 from magnostic.files import read_json, write_json, write_text
 from magnostic.progress import say
-from magnostic.recipe import Probe, Recipe
+from magnostic.recipe import Finetune, Probe, Recipe
 from magnostic.report import write_report
 from magnostic.splits.table import Folds, Parts
-from magnostic.train import child, device
+from magnostic.train import child, device, reference
 from magnostic.train.experiment import Experiment, load_source, resolve
 
 #: From the strictest protocol down: whose models are meant for use.
@@ -58,27 +58,34 @@ def run(recipe: Recipe, images: Images, out: Path, *, resume: bool = False) -> P
         BadInput: a folder in use, a protocol or task that the data cannot bear, missing weights.
         RunFailed: training diverged or the disk is full.
     """
+    device.require_one_process()
     recipe = resolve(recipe)
     device.threads()
     experiment = Experiment(recipe, images, load_source(recipe.model))
     experiment.require_two_classes()
-    _claim(out, experiment, resume)
     folds = splits.make(experiment.selection, recipe, experiment.y)
+    identity = experiment.identity(folds)
+    _claim(out, identity, resume)
     jobs = [Fold(*key) for key in _keys(folds, recipe.split.protocols)]
     prepared = [_parts(experiment, folds, job) for job in jobs]
     for parts in prepared:  # before the first hour of training, not after it
         splits.check_trainable(
             parts, experiment.selection, experiment.y, strict=recipe.split.strict
         )
-    write_json(out / "identity.json", {"identity": experiment.identity})
+    write_json(out / "identity.json", {"identity": identity})
     write_text(out / "recipe.yaml", recipe.to_yaml())
     single = len(jobs) == 1
+    strictest = min((job.protocol for job in jobs), key=_STRICTNESS.index)
     chosen: dict[Fold, float | None] = {}
     for job, parts in zip(jobs, prepared, strict=True):
         folder = out if single else out / job.path
-        chosen[job] = _child(experiment, job, parts, folder, single)
-    if not single:
-        _parent(experiment, folds, jobs, chosen, out)
+        for_use = single or (job.protocol == strictest and isinstance(recipe.train, Finetune))
+        chosen[job] = _child(experiment, job, parts, folder, single, for_use)
+    if single:
+        write_report(out)
+    else:
+        models = [job for job in jobs if job.protocol == strictest]
+        _parent(experiment, folds, jobs, models, chosen, out)
     return out
 
 
@@ -89,7 +96,7 @@ def _keys(folds: Folds, protocols: Sequence[str]) -> list[tuple[str, int, int]]:
     return sorted(keys, key=lambda key: (protocols.index(key[0]), *key[1:]))
 
 
-def _claim(out: Path, experiment: Experiment, resume: bool) -> None:
+def _claim(out: Path, identity: str, resume: bool) -> None:
     if out.exists() and not out.is_dir():
         raise BadInput(f"{out}: is a file; give a folder for the run (--out)")
     if not out.exists() or not any(out.iterdir()):
@@ -97,18 +104,23 @@ def _claim(out: Path, experiment: Experiment, resume: bool) -> None:
     if not resume:
         raise BadInput(f"{out}: exists and is not empty; choose another --out, or --resume")
     stored = out / "identity.json"
-    if not stored.is_file() or read_json(stored).get("identity") != experiment.identity:
+    if not stored.is_file() or read_json(stored).get("identity") != identity:
         raise BadInput(f"{out}: holds a run of another recipe or other data; choose another --out")
 
 
 def _parts(experiment: Experiment, folds: Folds, job: Fold) -> Parts:
-    return splits.parts(
+    parts = splits.parts(
         folds, experiment.selection, experiment.y, job.protocol, job.repeat, job.fold
     )
+    if experiment.recipe.balance.when == "after-val":
+        return parts
+    # Copies of a photograph stand in both, so no photograph is validation alone.
+    merged = parts.table.assign(part=parts.table["part"].replace("val", "train"))
+    return Parts(merged, parts.provenance)
 
 
 def _child(
-    experiment: Experiment, job: Fold, parts: Parts, folder: Path, single: bool
+    experiment: Experiment, job: Fold, parts: Parts, folder: Path, single: bool, for_use: bool
 ) -> float | None:
     """Train one child unless it is there already. Returns the probe's chosen c."""
     if (folder / "run.json").is_file():
@@ -116,9 +128,11 @@ def _child(
         return None if c is None else float(c)
     say(f"training {job.path}" if not single else f"training ({job.protocol})")
     predictions, fitted = child.train_child(experiment, parts, folder)
+    if for_use:
+        reference.write(experiment, fitted, folder)
     missing = splits.not_estimable(parts, experiment.y)
     write_json(folder / "data.json", _data(experiment))
-    write_json(folder / "environment.json", environment())
+    write_json(folder / "environment.json", environment(_precision(experiment)))
     evaluate = experiment.recipe.evaluate
     metrics = summarize(
         predictions,
@@ -141,8 +155,6 @@ def _child(
     }
     audit.write_audit(folder, audit.audit_run(folder, experiment.images, description))
     write_json(folder / "run.json", description)
-    if single:
-        write_report(folder)
     return fitted.c
 
 
@@ -150,6 +162,7 @@ def _parent(
     experiment: Experiment,
     folds: Folds,
     jobs: list[Fold],
+    models: list[Fold],
     chosen: dict[Fold, float | None],
     out: Path,
 ) -> None:
@@ -160,19 +173,17 @@ def _parent(
     runs = [{**vars(job), "path": job.path} for job in jobs]
     for entry in runs:
         entry["not_estimable"] = read_json(out / entry["path"] / "run.json")["not_estimable"]
-    strictest = min((job.protocol for job in jobs), key=_STRICTNESS.index)
-    models = [job for job in jobs if job.protocol == strictest]
     if isinstance(recipe.train, Probe):
         values = Counter(chosen[job] for job in models)
         use, note = _refit(experiment, values.most_common(1)[0][0], out)
     else:
         use = [job.path for job in models]
         note = (
-            f"For use, average the probabilities of the {len(use)} models of the {strictest} "
-            "protocol. The pooled figures describe each of them alone, on the fold it did not see."
+            f"For use, average the probabilities of the {len(use)} models of protocol "
+            f"{models[0].protocol}. The pooled figures describe each of them alone, on the fold it did not see."
         )
     write_json(out / "data.json", _data(experiment))
-    write_json(out / "environment.json", environment())
+    write_json(out / "environment.json", environment(_precision(experiment)))
     metrics = summarize(
         pooled,
         resamples=recipe.evaluate.resamples,
@@ -190,8 +201,8 @@ def _parent(
         "model_for_use": use,
         "model_for_use_note": note,
     }
+    audit.write_audit(out, audit.audit_run(out, experiment.images, description))
     write_json(out / "run.json", description)
-    audit.write_audit(out, audit.audit_run(out, experiment.images))
     write_report(out)
 
 
@@ -222,7 +233,11 @@ def _refit(experiment: Experiment, c: float | None, out: Path) -> tuple[list[str
     write_text(folder / "recipe.yaml", recipe.to_yaml())
     parts.write(folder)
     fitted = child.fit(experiment, parts, folder, train=fixed)
+    if len(recipe.train.c) > 1:  # c was chosen in the folds, on their validation parts
+        pooled = Predictions.read(out / "predictions.parquet").where(part="val").table
+        fitted = replace(fitted, selection=sorted(set(pooled["image_id"])))
     child.write_fitted(experiment, fitted, folder)
+    reference.write(experiment, fitted, folder)
     note = (
         "For use: the model in final/, fitted on every image. Nothing was held out from it: the "
         "pooled figures describe the folds' models and are an estimate for it."
@@ -243,12 +258,19 @@ def reproduce_run(folder: Path, images: Images) -> list[str]:
 
     Raises RunFailed naming the children whose predictions differ in any bit.
     """
+    of_run = read_json(folder / "data.json")["data_hash"]
+    if images.data_hash != of_run:
+        raise BadInput(
+            f"--data is not the data of {folder} (hash {images.data_hash[:12]}… against "
+            f"{of_run[:12]}…); give the data set that it was trained on, read the same way"
+        )
     children = read_json(folder / "run.json").get("children", [{"path": "."}])
     lines, differing = [], []
     for entry in children:
         place = folder / entry["path"]
         stored = Predictions.read(place / "predictions.parquet").table
-        same = child.reproduce(place, images).table.equals(stored)
+        again = child.reproduce(place, images).table
+        same = again.astype(stored.dtypes).equals(stored)
         lines.append(
             f"{entry['path']}: {'identical' if same else 'DIFFERENT'} ({len(stored)} rows)"
         )
@@ -261,12 +283,16 @@ def reproduce_run(folder: Path, images: Images) -> list[str]:
     return lines
 
 
-def environment() -> dict[str, Any]:
+def _precision(experiment: Experiment) -> device.Precision:
+    return device.precision(experiment.recipe.train.precision)
+
+
+def environment(precision: device.Precision) -> dict[str, Any]:
     """Versions and device; nothing that names the machine or the time."""
     return {
         "magnostic": magnostic.__version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "libraries": {name: importlib.metadata.version(name) for name in _LIBRARIES},
-        **device.describe(),
+        **device.describe(precision),
     }

@@ -1,0 +1,87 @@
+"""Pieces of the training loop that a whole run does not reach."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from magnostic.errors import RunFailed
+from magnostic.train import checkpoint
+from magnostic.train.checkpoint import Progress
+from magnostic.train.finetune import batch_starts, order
+
+
+@given(st.integers(1, 300), st.integers(1, 40))
+def test_batches_cover_every_sample_once_and_none_is_a_single_one(count: int, size: int) -> None:
+    borders = batch_starts(count, size)
+    sizes = [b - a for a, b in itertools.pairwise(borders)]
+    assert (borders[0], borders[-1]) == (0, count)
+    assert all(0 < s <= size + 1 for s in sizes)
+    if size > 1 and count > 1:
+        assert min(sizes) > 1
+
+
+def test_order_is_a_permutation_of_its_own_for_each_epoch() -> None:
+    assert sorted(order(0, 3, 50)) == list(range(50))
+    assert list(order(0, 3, 50)) == list(order(0, 3, 50))
+    assert list(order(0, 3, 50)) != list(order(0, 4, 50)) != list(order(1, 4, 50))
+
+
+def trained(value: float) -> tuple[nn.Linear, torch.optim.Adam]:
+    layer = nn.Linear(2, 1)
+    nn.init.constant_(layer.weight, value)
+    optimizer = torch.optim.Adam(layer.parameters(), lr=0.1)
+    layer(torch.ones(1, 2)).sum().backward()
+    optimizer.step()
+    return layer, optimizer
+
+
+def test_a_checkpoint_is_restored_whole(tmp_path: Path) -> None:
+    layer, optimizer = trained(1.0)
+    best = {k: v + 1 for k, v in layer.state_dict().items()}
+    progress = Progress(3, 2, -0.5, [{"epoch": 3}])
+    checkpoint.save(tmp_path, layer, best, optimizer, progress, "this", {"scale": 2.0})
+    again, other = trained(5.0)
+    found = checkpoint.restore(tmp_path, again, other, "this")
+    assert found is not None
+    assert found[0] == progress
+    assert torch.equal(found[1]["weight"], best["weight"])
+    assert found[2] == {"scale": 2.0}
+    assert torch.equal(again.weight, layer.weight)
+    for model, stepper in ((layer, optimizer), (again, other)):
+        model(torch.ones(1, 2)).sum().backward()
+        stepper.step()
+    assert torch.equal(again.weight, layer.weight), "moments are restored too"
+
+
+def test_a_checkpoint_of_another_split_touches_nothing(tmp_path: Path) -> None:
+    layer, optimizer = trained(1.0)
+    checkpoint.save(tmp_path, layer, {}, optimizer, Progress(1), "that", {})
+    again, other = trained(5.0)
+    before = again.weight.clone()
+    assert checkpoint.restore(tmp_path, again, other, "this") is None
+    assert torch.equal(again.weight, before)
+
+
+def test_an_older_checkpoint_stays_until_the_next_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer, optimizer = trained(1.0)
+    checkpoint.save(tmp_path, layer, {}, optimizer, Progress(1), "this", {})
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("safetensors.torch.save_file", full)
+    with pytest.raises(RunFailed, match=r"free space, then --resume"):
+        checkpoint.save(tmp_path, layer, {}, optimizer, Progress(2), "this", {})
+    monkeypatch.undo()
+    found = checkpoint.restore(tmp_path, *trained(5.0), "this")
+    assert found is not None
+    assert found[0].epoch == 1
