@@ -55,7 +55,7 @@ def test_the_data_hash_does_not_know_where_files_lie(images: Images) -> None:
 def test_classes_come_in_the_fields_order(images: Images) -> None:
     assert list(classes(images.table, "subtype")) == ["A", "F", "PT", "TA", "DC", "LC", "MC", "PC"]
     assert list(classes(images.table, "binary")) == ["benign", "malignant"]
-    with pytest.raises(TableError, match="task: label"):
+    with pytest.raises(TableError, match="--task label"):
         targets(images.table.assign(tumour_type=None), "subtype")
 
 

@@ -58,7 +58,7 @@ def test_the_genuine_sample(sample) -> None:
     assert "187 images, 26 slides, 26 patients, 22 accessions" in text
     assert "4 images share their pixels with another, in 2 sets" in text
     assert "1 slide stands under two types and is counted in both rows" in text
-    assert "other" not in text
+    assert "other" not in text.partition("187 images")[0]
 
 
 def grouped_images(**columns: list[object]) -> Images:

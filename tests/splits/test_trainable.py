@@ -24,7 +24,7 @@ def test_a_class_with_one_patient_is_not_estimable_where_it_is_tested(
         if missing[-1]:
             with pytest.raises(
                 SplitError,
-                match=r"fold \d: no training image of A \(1 groups by patient_id\), with 3 folds",
+                match=r"fold \d: no training image of A \(groups by patient_id: 1\), with 3 folds",
             ):
                 check_trainable(made, selection, y, strict=True)
     assert sorted(missing) == [[], [], ["A"]]

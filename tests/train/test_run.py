@@ -17,7 +17,8 @@ from magnostic.evaluate.predictions import Predictions
 from magnostic.files import read_json
 from magnostic.splits.table import Parts
 from magnostic.train import finetune
-from magnostic.train.run import reproduce_run, run
+from magnostic.train.reproduce import reproduce_run
+from magnostic.train.run import run
 
 CONF = sorted((Path(__file__).parents[1] / "conf").glob("*.yaml"))
 CHILD_FILES = {
@@ -243,7 +244,7 @@ def test_what_is_kept_of_the_training_images_is_a_choice(tiny: Images, tmp_path:
         kept = safetensors.torch.load_file(out / "reference.safetensors")
         assert set(rows["image_id"]) == set(Parts.read(out).ids("train"))
         assert "path" not in rows
-        assert kept["features"].shape == (len(rows), 256)
+        assert kept["features"].shape == (len(rows), 96)
         assert ("thumbnails" in kept) == (keep == "thumbnails")
     assert kept["thumbnails"].shape == (len(rows), 64, 64, 3)
 

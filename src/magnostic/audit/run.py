@@ -20,8 +20,10 @@ _CONTEXT: Final = ["image_id", "label", "slide_id", "patient_id", "accession", "
 
 
 def audit_images(images: Images) -> list[Finding]:
-    """MG002 and MG003 of a data set, before any split."""
-    return [checks.pixels_unique(images.table), checks.slides_have_one_label(images.table)]
+    """MG001 (are patients known), MG002 and MG003 of a data set, before any split."""
+    unknown = checks.patients_known(images.table)
+    found = [checks.pixels_unique(images.table), checks.slides_have_one_label(images.table)]
+    return [unknown, *found] if unknown else found
 
 
 def audit_parts(

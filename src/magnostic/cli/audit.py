@@ -51,7 +51,7 @@ def audit(
     if reproduce:
         if images is None:
             raise BadInput("--reproduce needs the photographs; give --data DATA")
-        from magnostic.train.run import reproduce_run
+        from magnostic.train.reproduce import reproduce_run
 
         for line in reproduce_run(target, images):
             print(line)

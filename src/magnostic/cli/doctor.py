@@ -10,7 +10,7 @@ def doctor() -> None:
     from magnostic.data.pixels import default_folder
     from magnostic.models.weights import PACKAGES, at_hand
     from magnostic.train.device import precision
-    from magnostic.train.run import environment
+    from magnostic.train.environment import environment
 
     facts = environment(precision("auto"))
     print(f"magnostic {facts['magnostic']}, Python {facts['python']}, {facts['system']}")

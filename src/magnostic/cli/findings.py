@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from magnostic.audit import Finding
+from magnostic.data.summary import counted
 
 _COLOUR = {"issue": "bold red", "tip": "yellow"}
 _SHOWN_IDS = 6
@@ -33,4 +34,4 @@ def print_findings(findings: Sequence[Finding]) -> None:
         console.print(f"[green]passed[/] {escape(names)}")
     issues = sum(f.status == "issue" for f in findings)
     tips = sum(f.status == "tip" for f in findings)
-    print(f"{issues} issues, {tips} tips, {len(passed)} passed")
+    print(f"{counted(issues, 'issue')}, {counted(tips, 'tip')}, {len(passed)} passed")

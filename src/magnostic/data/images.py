@@ -147,7 +147,7 @@ def targets(frame: pd.DataFrame, task: Task) -> pd.Series:
         row = int(frame[column].isna().to_numpy().argmax())
         raise TableError(
             f"task {task!r} needs {column!r} for every image; {frame['image_id'].iloc[row]!r} has "
-            "none. Use task: label for a data set with labels of its own"
+            "none. Add --task label for a data set with labels of its own"
         )
     return frame[column].astype(str)
 

@@ -159,7 +159,7 @@ def classes(metrics: Mapping[str, Any], name: str, folder: Path) -> Picture:
             axes.bar(0, 0, color=colour, label=METRICS[key])
         axes.set_xticks(x, labels, rotation=_slant(labels))
         axes.set_xlim(-0.6, len(labels) - 0.4)
-        axes.set_ylim(0, 1)
+        axes.set_ylim(0, 1.04)
         axes.grid(axis="y")
         axes.tick_params(axis="x", length=0)
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0)
@@ -199,7 +199,7 @@ def magnifications(metrics: Mapping[str, Any], name: str, folder: Path) -> Pictu
         axes.set_xticks(range(len(found)), labels)
         axes.set_xlim(-0.5, len(found) - 0.5)
         axes.set_xlabel("Magnification, with number of images")
-        axes.set_ylim(0, 1)
+        axes.set_ylim(0, 1.04)
         axes.grid(axis="y")
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0)
         return save(

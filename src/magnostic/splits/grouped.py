@@ -55,9 +55,8 @@ def draw(
     n_groups = int(group.max()) + 1
     if n_groups < 2:
         raise SplitError(
-            f"protocol {protocol}: all images are in one group by {GROUP_COLUMN[protocol]} "
-            f"({selection.table[GROUP_COLUMN[protocol]].iloc[0]}), which can't be split; add "
-            "patients, or use --split.protocols random"
+            f"protocol {protocol}: all images are in one group by {GROUP_COLUMN[protocol]}, "
+            "which can't be split; add patients, or use --split.protocols random"
         )
     if n_groups < split.folds:
         raise SplitError(

@@ -58,8 +58,8 @@ def _rare(selection: Selection, y: pd.Series, protocol: str, folds: int) -> list
 def _groups(selection: Selection, y: pd.Series, protocol: str, label: str) -> str:
     column = GROUP_COLUMN.get(protocol)
     if column is None:
-        return f"{label} ({int((y == label).sum())} images)"
-    return f"{label} ({selection.table.loc[y == label, column].nunique()} groups by {column})"
+        return f"{label} (images: {int((y == label).sum())})"
+    return f"{label} (groups by {column}: {selection.table.loc[y == label, column].nunique()})"
 
 
 def _train(parts: Parts, y: pd.Series) -> pd.Series:

@@ -14,9 +14,6 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from magnostic import splits
-from magnostic.data.images import Images, targets
-from magnostic.data.pixels import open_pixels
 from magnostic.errors import SplitError
 from magnostic.evaluate.predictions import Predictions, make
 from magnostic.files import write_json, write_text
@@ -120,26 +117,11 @@ def predict_parts(
     return Predictions(pd.concat(frames, ignore_index=True))
 
 
-def reproduce(folder: Path, images: Images) -> Predictions:
-    """Predictions of a stored child run, computed anew from its files and the photographs.
-
-    Equal to ``predictions.parquet`` to the last bit on the same kind of device. Raises SplitError
-    if the images table lacks a photograph of the run's split, LeakError if the split leaks.
-    """
-    model, spec = classifier.load(folder)
-    model = model.to(device.torch_device())
-    parts = splits.read_parts(folder, images)
-    indexed = images.table.set_index("image_id", drop=False)
-    table = indexed.loc[parts.table["image_id"]].reset_index(drop=True)
-    pixels = open_pixels(table, spec.size, spec.fit)
-    device.threads()
-    features_of = _features_of(model, spec, pixels.array, pixels.rows(table["pixel_hash"]))
-    return predict_parts(table, targets(table, spec.task), parts, spec, model, features_of)
-
-
-def _features_of(
+def pooled_features(
     model: Classifier, spec: Spec, pixels: NDArray[np.uint8], rows: NDArray[np.intp]
 ) -> FeaturesOf:
+    """Features of positions of a table whose photographs stand in these rows of the pixels."""
+
     def of(positions: NDArray[np.intp]) -> NDArray[np.float32]:
         return predict.features(
             model,
@@ -192,7 +174,7 @@ def _fit_finetune(experiment: Experiment, parts: Parts, train: Finetune, folder:
     return Fitted(
         model=model,
         spec=spec,
-        features_of=_features_of(model, spec, job.pixels, job.pixel_rows),
+        features_of=pooled_features(model, spec, job.pixels, job.pixel_rows),
         weights=names.iloc[np.unique(samples.rows)].tolist(),
         statistics=statistics_ids,
         selection=names.iloc[np.unique(val.rows)].tolist() if selects else None,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import platform
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,11 +10,10 @@ from typing import Any
 
 import pandas as pd
 
-import magnostic
 from magnostic import audit, splits
 from magnostic.data import summary
 from magnostic.data.images import Images
-from magnostic.errors import BadInput, RunFailed
+from magnostic.errors import BadInput
 from magnostic.evaluate.predictions import Predictions
 from magnostic.evaluate.summary import summarize
 from magnostic.files import read_json, write_json, write_text
@@ -25,11 +22,11 @@ from magnostic.recipe import Finetune, Probe, Recipe
 from magnostic.report import write_report
 from magnostic.splits.table import Folds, Parts
 from magnostic.train import child, device, reference
+from magnostic.train.environment import environment
 from magnostic.train.experiment import Experiment, load_source, resolve
 
 #: From the strictest protocol down: whose models are meant for use.
 _STRICTNESS = ("accession", "patient", "official", "random")
-_LIBRARIES = ("torch", "torchvision", "timm", "accelerate", "scikit-learn", "numpy", "pandas")
 
 
 @dataclass(frozen=True)
@@ -180,7 +177,8 @@ def _parent(
         use = [job.path for job in models]
         note = (
             f"For use, average the probabilities of the {len(use)} models of protocol "
-            f"{models[0].protocol}. The pooled figures describe each of them alone, on the fold it did not see."
+            f"{models[0].protocol}. The pooled figures describe each of them alone, on the fold "
+            "that it did not see."
         )
     write_json(out / "data.json", _data(experiment))
     write_json(out / "environment.json", environment(_precision(experiment)))
@@ -253,46 +251,5 @@ def _data(experiment: Experiment) -> dict[str, Any]:
     }
 
 
-def reproduce_run(folder: Path, images: Images) -> list[str]:
-    """Compute every child's predictions anew from its stored model; one line a child.
-
-    Raises RunFailed naming the children whose predictions differ in any bit.
-    """
-    of_run = read_json(folder / "data.json")["data_hash"]
-    if images.data_hash != of_run:
-        raise BadInput(
-            f"--data is not the data of {folder} (hash {images.data_hash[:12]}… against "
-            f"{of_run[:12]}…); give the data set that it was trained on, read the same way"
-        )
-    children = read_json(folder / "run.json").get("children", [{"path": "."}])
-    lines, differing = [], []
-    for entry in children:
-        place = folder / entry["path"]
-        stored = Predictions.read(place / "predictions.parquet").table
-        again = child.reproduce(place, images).table
-        same = again.astype(stored.dtypes).equals(stored)
-        lines.append(
-            f"{entry['path']}: {'identical' if same else 'DIFFERENT'} ({len(stored)} rows)"
-        )
-        differing += [] if same else [entry["path"]]
-    if differing:
-        raise RunFailed(
-            f"{folder}: predictions of {', '.join(differing)} are not reproduced; compare "
-            "environment.json with `magnostic doctor` (other device, precision or versions?)"
-        )
-    return lines
-
-
 def _precision(experiment: Experiment) -> device.Precision:
     return device.precision(experiment.recipe.train.precision)
-
-
-def environment(precision: device.Precision) -> dict[str, Any]:
-    """Versions and device; nothing that names the machine or the time."""
-    return {
-        "magnostic": magnostic.__version__,
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "libraries": {name: importlib.metadata.version(name) for name in _LIBRARIES},
-        **device.describe(precision),
-    }

@@ -1,0 +1,61 @@
+"""Computing a stored run's predictions anew, to prove that the run holds all that made them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from magnostic import splits
+from magnostic.data.images import Images, targets
+from magnostic.data.pixels import open_pixels
+from magnostic.errors import BadInput, RunFailed
+from magnostic.evaluate.predictions import Predictions
+from magnostic.files import read_json
+from magnostic.models import classifier
+from magnostic.train import child, device
+
+
+def reproduce_run(folder: Path, images: Images) -> list[str]:
+    """Compute every child's predictions anew from its stored model; one line a child.
+
+    Raises RunFailed naming the children whose predictions differ in any bit.
+    """
+    of_run = read_json(folder / "data.json")["data_hash"]
+    if images.data_hash != of_run:
+        raise BadInput(
+            f"--data is not the data of {folder} (hash {images.data_hash[:12]}… against "
+            f"{of_run[:12]}…); give the data set that it was trained on, read the same way"
+        )
+    children = read_json(folder / "run.json").get("children", [{"path": "."}])
+    lines, differing = [], []
+    for entry in children:
+        place = folder / entry["path"]
+        stored = Predictions.read(place / "predictions.parquet").table
+        again = reproduce_child(place, images).table
+        same = again.astype(stored.dtypes).equals(stored)
+        lines.append(
+            f"{entry['path']}: {'identical' if same else 'DIFFERENT'} ({len(stored)} rows)"
+        )
+        differing += [] if same else [entry["path"]]
+    if differing:
+        raise RunFailed(
+            f"{folder}: predictions of {', '.join(differing)} are not reproduced; compare "
+            "environment.json with `magnostic doctor` (other device, precision or versions?)"
+        )
+    return lines
+
+
+def reproduce_child(folder: Path, images: Images) -> Predictions:
+    """Predictions of a stored child run, computed anew from its files and the photographs.
+
+    Equal to ``predictions.parquet`` to the last bit on the same kind of device. Raises SplitError
+    if the images table lacks a photograph of the run's split, LeakError if the split leaks.
+    """
+    model, spec = classifier.load(folder)
+    model = model.to(device.torch_device())
+    parts = splits.read_parts(folder, images)
+    indexed = images.table.set_index("image_id", drop=False)
+    table = indexed.loc[parts.table["image_id"]].reset_index(drop=True)
+    pixels = open_pixels(table, spec.size, spec.fit)
+    device.threads()
+    features_of = child.pooled_features(model, spec, pixels.array, pixels.rows(table["pixel_hash"]))
+    return child.predict_parts(table, targets(table, spec.task), parts, spec, model, features_of)
