@@ -22,11 +22,12 @@ def track(items: Iterable[T], what: str, total: int) -> Iterator[T]:
         yield from rich_track(items, what, total, console=Console(stderr=True), transient=True)
         return
     said = time.monotonic()
+    spoke = False
     for done, item in enumerate(items, start=1):
         yield item
-        if time.monotonic() - said > PLAIN_INTERVAL:
+        if time.monotonic() - said > PLAIN_INTERVAL or (spoke and done == total):
             say(f"{what}: {done}/{total}")
-            said = time.monotonic()
+            said, spoke = time.monotonic(), True
 
 
 def say(line: str) -> None:

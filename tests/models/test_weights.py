@@ -77,6 +77,12 @@ def test_a_partial_or_foreign_file_is_refused(
         )
 
 
+def test_a_network_with_two_classifiers_arrives_without_them() -> None:
+    name = "deit_tiny_distilled_patch16_224"
+    state = timm.create_model(name).state_dict()
+    weights.build(name, weights.Source(dict(state), "its own file", None))
+
+
 def test_a_tensor_that_did_not_arrive_is_found(resnet18: tuple[Path, nn.Module]) -> None:
     source = weights.resolve(str(resnet18[0]), "resnet18")
     backbone = weights.build("resnet18", source)

@@ -26,5 +26,7 @@ def test_strict_stops_for_fewer_groups_than_folds(make_images, make_recipe) -> N
     for fold in range(3):
         made = parts(folds, selection, y, "patient", 0, fold)
         assert check_trainable(made, selection, y) == []
-        with pytest.raises(SplitError, match=r"not every fold can test A \(groups by patient_id: 2"):
+        with pytest.raises(
+            SplitError, match=r"not every fold can test A \(groups by patient_id: 2"
+        ):
             check_trainable(made, selection, y, strict=True)
