@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from magnostic import recipe_file as recipes
 from magnostic.errors import RecipeError
 from magnostic.recipe import Finetune, Probe, Recipe
+from magnostic.report import published
 
 
 def test_every_shipped_recipe_loads_by_name_and_states_what_it_is() -> None:
@@ -32,6 +33,15 @@ def test_the_papers_recipe_is_the_papers() -> None:
     assert (paper.split.test_fraction, paper.split.val_fraction) == (0.3, 0.25)
     assert (paper.split.folds, paper.split.stratify) == (1, False)
     assert (paper.preprocess.size, paper.preprocess.normalize) == (224, "train")
+
+
+def test_every_row_of_table_ii_has_its_recipe() -> None:
+    """And the recipe quotes the published accuracy."""
+    papers = [recipes.load(Path(n)) for n in recipes.shipped() if n.startswith("nishio2024")]
+    for row in published.TABLE_II:
+        found = [r for r in papers if published.table_ii_rows(r.model_dump()) == [row]]
+        assert len(found) == 1, row
+        assert f"{row.values[0]:.2f}" in found[0].description
 
 
 def test_round_trip_through_yaml() -> None:

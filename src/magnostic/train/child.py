@@ -23,7 +23,7 @@ from magnostic.preprocess import zscore
 from magnostic.preprocess.balance import Samples, as_they_are, class_weights, oversample
 from magnostic.recipe import Finetune, Probe
 from magnostic.splits.table import Parts
-from magnostic.train import checkpoint, device, predict, probe
+from magnostic.train import device, predict, probe
 from magnostic.train.experiment import Experiment
 from magnostic.train.finetune import Job, finetune
 
@@ -58,7 +58,6 @@ def train_child(experiment: Experiment, parts: Parts, folder: Path) -> tuple[Pre
         experiment.table, experiment.y, parts, fitted.spec, fitted.model, fitted.features_of
     )
     predictions.write(folder / "predictions.parquet")
-    checkpoint.discard(folder / "checkpoint")
     return predictions, fitted
 
 

@@ -21,7 +21,7 @@ from magnostic.progress import say
 from magnostic.recipe import Finetune, Probe, Recipe
 from magnostic.report import write_report
 from magnostic.splits.table import Folds, Parts
-from magnostic.train import child, device, reference
+from magnostic.train import checkpoint, child, device, reference
 from magnostic.train.environment import environment
 from magnostic.train.experiment import Experiment, load_source, resolve
 
@@ -152,6 +152,7 @@ def _child(
     }
     audit.write_audit(folder, audit.audit_run(folder, experiment.images, description))
     write_json(folder / "run.json", description)
+    checkpoint.discard(folder / "checkpoint")  # until here an interrupted child goes on from it
     return fitted.c
 
 
