@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from magnostic.errors import BadInput
+
 
 @contextlib.contextmanager
 def whole_file(target: Path) -> Iterator[Path]:
@@ -44,3 +46,16 @@ def write_json(target: Path, value: Any) -> None:
 
 def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def read_object(path: Path, error: type[BadInput] = BadInput) -> dict[str, Any]:
+    """A JSON object of a run or split; ``error`` names the file if it is missing or broken."""
+    try:
+        value = read_json(path)
+    except FileNotFoundError:
+        raise error(f"{path}: no such file; it belongs to a finished run or split") from None
+    except ValueError as fault:
+        raise error(f"{path}: not valid JSON ({fault}); run the recipe again") from None
+    if not isinstance(value, dict):
+        raise error(f"{path}: expected a JSON object; run the recipe again")
+    return value

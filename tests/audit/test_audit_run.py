@@ -101,7 +101,7 @@ def test_a_split_alone(images, make_parts, tmp_path) -> None:
     broken = make_parts()
     broken.table.loc[0, "part"] = "tset"
     tables.write(broken.table, PARTS_COLUMNS, tmp_path / "split.parquet", "parts", {})
-    with pytest.raises(TableError, match=r"split\.json: no such file; it belongs beside"):
+    with pytest.raises(TableError, match=r"split\.json: no such file; it belongs to"):
         audit_split(tmp_path, images)
     (tmp_path / "split.json").write_text("{}")
     with pytest.raises(TableError, match="has part 'tset'"):
@@ -131,7 +131,7 @@ def test_the_worst_of_each_scope_and_protocol() -> None:
 
 
 def test_no_run(tmp_path) -> None:
-    with pytest.raises(BadInput, match=r"run.json: no such file; give the folder of a finished"):
+    with pytest.raises(BadInput, match=r"run\.json: no such file; it belongs to a finished run"):
         audit_run(tmp_path)
     (tmp_path / "run.json").write_text("{")
     with pytest.raises(BadInput, match="not valid JSON"):

@@ -11,9 +11,8 @@ import pandas as pd
 from magnostic.audit import checks, fitted
 from magnostic.audit.findings import Finding, per_protocol, per_scope
 from magnostic.data.images import Images, targets
-from magnostic.errors import BadInput
 from magnostic.evaluate.predictions import Predictions
-from magnostic.files import read_json
+from magnostic.files import read_object
 from magnostic.splits.table import Folds, Parts
 
 _CONTEXT: Final = ["image_id", "label", "slide_id", "patient_id", "accession", "pixel_hash"]
@@ -68,7 +67,7 @@ def audit_run(
 
     Raises BadInput where the folder is no whole run.
     """
-    run = _json(folder / "run.json") if run is None else run
+    run = read_object(folder / "run.json") if run is None else run
     predictions = Predictions.read(folder / "predictions.parquet")
     if images is None:
         context, y = _from_predictions(predictions)
@@ -96,7 +95,7 @@ def _of_child(
     folder: Path, run: Mapping[str, Any], context: pd.DataFrame, y: pd.Series
 ) -> list[Finding]:
     parts = Parts.read(folder)
-    told = _json(folder / "fitted_on.json")
+    told = read_object(folder / "fitted_on.json")
     scope = _scope(run)
     return [
         *_of_parts(context, parts, y, scope),
@@ -138,15 +137,3 @@ def _from_predictions(predictions: Predictions) -> tuple[pd.DataFrame, pd.Series
 
 def _scope(run: Mapping[str, Any] | pd.Series) -> str:
     return f"{run['protocol']}/r{run['repeat']}f{run['fold']}"
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        value = read_json(path)
-    except FileNotFoundError:
-        raise BadInput(f"{path}: no such file; give the folder of a finished run") from None
-    except ValueError:
-        raise BadInput(f"{path}: not valid JSON; run the recipe again") from None
-    if not isinstance(value, dict):
-        raise BadInput(f"{path}: expected a JSON object; run the recipe again")
-    return value

@@ -12,7 +12,7 @@ import yaml
 from magnostic.errors import BadInput
 from magnostic.evaluate.predictions import Predictions
 from magnostic.evaluate.summary import summarize
-from magnostic.files import read_json
+from magnostic.files import read_object
 from magnostic.splits.table import Parts
 
 
@@ -71,12 +71,12 @@ def read(folder: Path) -> RunFolder:
             f"{folder}: holds no run.json, so it is not a finished run; give the folder that a run "
             "was written to (magnostic train … --out FOLDER), or finish it with --resume"
         )
-    run = _json(folder / "run.json", {})
+    run = _json(folder / "run.json")
     recipe_path = folder / "recipe.yaml"
     text = recipe_path.read_text(encoding="utf-8") if recipe_path.is_file() else ""
     recipe = yaml.safe_load(text) or {}
     children = _children(folder, run)
-    metrics = _json(folder / "metrics.json", {})
+    metrics = _json(folder / "metrics.json")
     if "protocols" not in metrics:
         metrics = _summarize(folder, recipe, children)
     for result in metrics["protocols"].values():
@@ -84,11 +84,11 @@ def read(folder: Path) -> RunFolder:
     return RunFolder(
         run=run,
         recipe=recipe,
-        data=_json(folder / "data.json", {}),
+        data=_json(folder / "data.json"),
         metrics=metrics,
-        findings=list(_json(folder / "audit.json", {}).get("findings", [])),
-        environment=_json(folder / "environment.json", {}),
-        provenance=_json(folder / "split.json", {}),
+        findings=list(_json(folder / "audit.json").get("findings", [])),
+        environment=_json(folder / "environment.json"),
+        provenance=_json(folder / "split.json"),
         children=children,
     )
 
@@ -115,7 +115,7 @@ def _child(folder: Path, entry: dict[str, Any]) -> Child:
     if (folder / "split.parquet").is_file():
         counts = Parts.read(folder).table["part"].value_counts()
         parts = {str(name): int(n) for name, n in counts.items()}
-    c = entry.get("c", _json(folder / "run.json", {}).get("c"))
+    c = entry.get("c", _json(folder / "run.json").get("c"))
     return Child(
         str(entry["protocol"]),
         int(entry["repeat"]),
@@ -142,14 +142,8 @@ def _lines(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _json(path: Path, otherwise: dict[str, Any]) -> dict[str, Any]:
-    if not path.is_file():
-        return otherwise
-    try:
-        content: dict[str, Any] = read_json(path)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: not valid JSON ({error}); make the run anew") from None
-    return content
+def _json(path: Path) -> dict[str, Any]:
+    return read_object(path) if path.is_file() else {}
 
 
 def _summarize(folder: Path, recipe: dict[str, Any], children: list[Child]) -> dict[str, Any]:

@@ -30,7 +30,7 @@ import pyarrow as pa
 
 from magnostic import tables
 from magnostic.errors import TableError
-from magnostic.files import read_json, write_json
+from magnostic.files import read_object, write_json
 
 PARTS: Final = ("train", "val", "test")
 FOLDS_COLUMNS: Final = (
@@ -58,7 +58,7 @@ class Folds:
     def read(folder: Path) -> Folds:
         frame, _ = tables.read(folder / "split.parquet", FOLDS_COLUMNS, "folds")
         check_folds(frame)
-        return Folds(frame, _provenance(folder))
+        return Folds(frame, read_object(folder / "split.json", TableError))
 
 
 @dataclass(frozen=True)
@@ -81,20 +81,7 @@ class Parts:
     def read(folder: Path) -> Parts:
         frame, _ = tables.read(folder / "split.parquet", PARTS_COLUMNS, "parts")
         check_parts(frame)
-        return Parts(frame, _provenance(folder))
-
-
-def _provenance(folder: Path) -> dict[str, Any]:
-    path = folder / "split.json"
-    try:
-        told = read_json(path)
-    except FileNotFoundError:
-        raise TableError(f"{path}: no such file; it belongs beside split.parquet") from None
-    except ValueError:
-        raise TableError(f"{path}: not valid JSON; make the split anew") from None
-    if not isinstance(told, dict):
-        raise TableError(f"{path}: expected a JSON object; make the split anew")
-    return told
+        return Parts(frame, read_object(folder / "split.json", TableError))
 
 
 def check_folds(frame: pd.DataFrame) -> None:
