@@ -210,12 +210,14 @@ def test_a_backbone_of_fixed_size_says_which(tiny: Images, tmp_path: Path) -> No
     recipe = conf("finetune-oversample", "--model.backbone=vit_tiny_patch16_224")
     with pytest.raises(RecipeError, match="takes 224 px only"):
         run(recipe, tiny, tmp_path / "run")
+    assert not (tmp_path / "run").exists(), "refused before anything is written"
 
 
 def test_several_c_need_a_validation_part(tiny: Images, tmp_path: Path) -> None:
     two = tiny.table[tiny.table["slide_id"].str.endswith(("0", "1"))].reset_index(drop=True)
     with pytest.raises(SplitError, match="left for validation"):
         run(conf("probe-chosen-c"), Images(two), tmp_path / "run")
+    assert not (tmp_path / "run").exists(), "refused before anything is written"
 
 
 def test_the_choice_of_c_is_told_of_the_model_for_use(tiny: Images, tmp_path: Path) -> None:

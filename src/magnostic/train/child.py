@@ -71,6 +71,16 @@ def fit(
     return _fit_finetune(experiment, parts, train, folder)
 
 
+def require_validation(train: Finetune | Probe, parts: Parts) -> None:
+    """Raise SplitError where several values of c are to be chosen among on no image."""
+    if isinstance(train, Probe) and len(train.c) > 1 and parts.ids("val").empty:
+        raise SplitError(
+            f"protocol {parts.table['protocol'].iloc[0]}, fold {parts.table['fold'].iloc[0]}: no "
+            "image is left for validation, and train.c lists several values; give one value, or "
+            "fewer folds"
+        )
+
+
 def write_fitted(experiment: Experiment, fitted: Fitted, folder: Path) -> None:
     """Write the model, its description and ``fitted_on.json``."""
     classifier.save(folder, fitted.model, fitted.spec)
@@ -204,13 +214,6 @@ def _fit_probe(experiment: Experiment, parts: Parts, train: Probe, folder: Path)
     stats, statistics_ids = _statistics(experiment, rows, val)
     model = experiment.network(stats).eval()
     features = experiment.frozen_features(model)
-    chooses = len(train.c) > 1
-    if chooses and not len(val):
-        raise SplitError(
-            f"protocol {parts.table['protocol'].iloc[0]}, fold {parts.table['fold'].iloc[0]}: no "
-            "image is left for validation, and train.c lists several values; give one value, or "
-            "fewer folds"
-        )
     head, history = probe.fit(
         features[rows],
         y[rows],
@@ -232,7 +235,7 @@ def _fit_probe(experiment: Experiment, parts: Parts, train: Probe, folder: Path)
         weights=names.iloc[rows].tolist(),
         # The head standardizes features by the training part, whatever the pixels' statistics.
         statistics=statistics_ids or names.iloc[rows].tolist(),
-        selection=names.iloc[val].tolist() if chooses else None,
+        selection=names.iloc[val].tolist() if len(train.c) > 1 else None,
         c=head.c,
     )
 

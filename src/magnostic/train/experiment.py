@@ -23,7 +23,7 @@ from magnostic.errors import SplitError
 from magnostic.models import weights
 from magnostic.models.classifier import Classifier, Spec
 from magnostic.preprocess import zscore
-from magnostic.recipe import Finetune, Model, Probe, Recipe
+from magnostic.recipe import Finetune, Probe, Recipe
 from magnostic.splits.table import Folds
 from magnostic.train import device, predict
 
@@ -47,8 +47,13 @@ def resolve(recipe: Recipe) -> Recipe:
     )
 
 
-def load_source(model: Model) -> weights.Source | None:
-    """The backbone's initial weights; None for random ones."""
+def load_source(recipe: Recipe) -> weights.Source | None:
+    """The backbone's initial weights; None for random ones.
+
+    RecipeError where the backbone does not take the recipe's input size.
+    """
+    model = recipe.model
+    weights.require_size(model.backbone, recipe.preprocess.size)
     return None if model.weights == "none" else weights.resolve(model.weights, model.backbone)
 
 
@@ -134,7 +139,6 @@ class Experiment:
     @cached_property
     def _backbone(self) -> nn.Module:
         torch.manual_seed(self.recipe.seed)
-        weights.require_size(self.recipe.model.backbone, self.recipe.preprocess.size)
         return weights.build(self.recipe.model.backbone, self.source)
 
     def frozen_features(self, model: Classifier) -> NDArray[np.float32]:

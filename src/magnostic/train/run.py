@@ -58,7 +58,7 @@ def run(recipe: Recipe, images: Images, out: Path, *, resume: bool = False) -> P
     device.require_one_process()
     recipe = resolve(recipe)
     device.threads()
-    experiment = Experiment(recipe, images, load_source(recipe.model))
+    experiment = Experiment(recipe, images, load_source(recipe))
     experiment.require_two_classes()
     folds = splits.make(experiment.selection, recipe, experiment.y)
     identity = experiment.identity(folds)
@@ -69,6 +69,7 @@ def run(recipe: Recipe, images: Images, out: Path, *, resume: bool = False) -> P
         splits.check_trainable(
             parts, experiment.selection, experiment.y, strict=recipe.split.strict
         )
+        child.require_validation(recipe.train, parts)
     write_json(out / "identity.json", {"identity": identity})
     write_text(out / "recipe.yaml", recipe.to_yaml())
     single = len(jobs) == 1
