@@ -8,13 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 Policy = Literal["keep", "drop", "together"]
-Protocol = Literal["random", "patient", "accession", "official"]
+Protocol = Literal["random", "patient", "accession", "official", "source"]
+Precision = Literal["auto", "bf16", "fp16", "fp32"]
+
+#: ``model.backbone`` of Hu moments, Haralick textures and colour histogram instead of a network.
+HANDCRAFTED: Final = "handcrafted"
 
 
 class _Section(BaseModel):
@@ -57,7 +69,8 @@ class Split(_Section):
 
     protocols: ``random`` draws single images (the paper; one patient on both sides), ``patient``
         and ``accession`` keep whole slides or lab numbers on one side, ``official`` reads the
-        data set's five fold files from ``official_dir``.
+        data set's five fold files from ``official_dir``, ``source`` keeps whole data sets apart
+        where several were merged (folds: at most their number).
     folds: 1 for a hold-out of ``test_fraction``, k for k-fold cross-validation whose out-of-fold
         predictions are pooled. The official protocol has its own five draws.
     repeats: how often the folds are drawn anew.
@@ -97,50 +110,103 @@ class Preprocess(_Section):
     """From photograph to network input.
 
     size: side of the square input in pixels.
-    fit: ``squeeze`` to the square (the paper), or ``crop`` the centre after fitting the short side.
+    fit: ``squeeze`` to the square (the paper), ``crop`` the centre after fitting the short side,
+        or ``pad`` with black, which keeps a round field of view round.
+    colour: ``grayscale`` (Gupta et al.), or bring every photograph to the colours of a reference:
+        ``reinhard`` (mean and deviation in LAB; Kausar et al.), ``macenko`` or ``vahadane`` (stain
+        vectors and concentrations). Photographs too pale for it stay as they are and are counted.
+    reference: of those three: ``train`` takes the photograph of the training part whose colours
+        are nearest to its median; or an image file.
     normalize: statistics of the z-score: ``train`` (training part alone), ``train+val`` (the
-        paper's other reading), ``imagenet``, ``backbone`` (as it was pretrained), ``none``
-        ([0, 1]), or ``auto``: the backbone's own for a frozen one, else ``train``.
+        paper's other reading), ``image`` (each photograph by its own), ``imagenet``, ``backbone``
+        (as it was pretrained), ``none`` ([0, 1]), or ``auto``: the backbone's own for a frozen
+        one, else ``train``.
     """
 
     size: Annotated[int, Field(ge=32, le=2048)] = 224
-    fit: Literal["squeeze", "crop"] = "squeeze"
-    normalize: Literal["auto", "train", "train+val", "imagenet", "backbone", "none"] = "auto"
+    fit: Literal["squeeze", "crop", "pad"] = "squeeze"
+    colour: Literal["none", "grayscale", "reinhard", "macenko", "vahadane"] = "none"
+    reference: str = "train"
+    normalize: Literal["auto", "train", "train+val", "image", "imagenet", "backbone", "none"] = (
+        "auto"
+    )
+
+
+class Augment(_Section):
+    """Random changes of training images, drawn anew for every image in every epoch.
+
+    flips: one of the eight flips and right-angle rotations.
+    colour: strength in [0, 1] of changes of brightness, contrast, saturation and hue.
+    stain: strength in [0, 1] of changes of the amounts of haematoxylin and eosin (Tellez et al.).
+    """
+
+    flips: bool = False
+    colour: Annotated[float, Field(ge=0, le=1)] = 0.0
+    stain: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+    @property
+    def active(self) -> bool:
+        return self.flips or self.colour > 0 or self.stain > 0
 
 
 class Balance(_Section):
     """What is done about unequal classes.
 
     method: ``oversample`` adds flipped and right-angle-rotated copies of minority images up to the
-        majority's count, ``class-weights`` weights the loss inversely to frequency, or ``none``.
+        majority's count; ``smote-pixels`` and ``smote-features`` add mixtures of near neighbours
+        of a class instead, of images or of frozen features; ``class-weights`` weights the loss
+        inversely to frequency; ``weighted-sampler`` draws each epoch's images so that classes are
+        equally likely; or ``none``.
     when: ``after-val`` copies only training images. ``before-val-leaky`` copies before the
         validation draw, one reading of the paper: copies of one photograph then stand in both.
     """
 
-    method: Literal["none", "oversample", "class-weights"] = "none"
+    method: Literal[
+        "none",
+        "oversample",
+        "class-weights",
+        "weighted-sampler",
+        "smote-pixels",
+        "smote-features",
+    ] = "none"
     when: Literal["after-val", "before-val-leaky"] = "after-val"
 
 
 class Model(_Section):
-    """The backbone, by timm name, and where its weights come from.
+    """The backbone, and where its weights come from.
 
+    backbone: timm name, or ``handcrafted``: Hu moments, Haralick textures and colour histogram.
     weights: ``imagenet`` (timm's default tag), another timm tag, ``hf_hub:owner/name``, a local
         .safetensors/.pth/.pt path, ``package:efficientnet-lite0`` (lite1, lite2), or ``none``.
+    args: timm's options for building the backbone, as some published weights need them.
+    features: what the head sees: the backbone's own ``pooled`` features, ``multi-level``: the
+        mean-pooled maps of all its stages side by side, or ``token+mean``: a transformer's class
+        token beside the mean of its patch tokens.
     """
 
     backbone: str = "tf_efficientnet_lite0"
     weights: str = "package:efficientnet-lite0"
+    args: dict[str, Any] = Field(default_factory=dict)
+    features: Literal["pooled", "multi-level", "token+mean"] = "pooled"
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
+    @model_validator(mode="after")
+    def _consistent(self) -> Model:
+        if self.backbone == HANDCRAFTED and (self.weights != "none" or self.args):
+            raise ValueError("backbone handcrafted has no weights: set model.weights none")
+        if self.backbone == HANDCRAFTED and self.features != "pooled":
+            raise ValueError("model.features is for a network, not for backbone handcrafted")
+        return self
 
-class Finetune(_Section):
-    """All layers trained; defaults are the paper's.
+
+class _ByGradient(_Section):
+    """Training by gradient descent; defaults are the paper's.
 
     lr, lr_end: learning rate of the first and the last step; ``schedule`` says how it falls.
+    select: which epoch's weights are kept.
     precision: ``auto`` takes bf16 where the device computes in it, else fp32.
     """
 
-    method: Literal["finetune"] = "finetune"
     epochs: PositiveInt = 30
     batch_size: PositiveInt = 32
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
@@ -149,28 +215,66 @@ class Finetune(_Section):
     schedule: Literal["cosine", "linear", "exponential", "constant"] = "cosine"
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
     select: Literal["val-loss", "val-accuracy", "last"] = "val-loss"
-    precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
+    precision: Precision = "auto"
+
+
+class Finetune(_ByGradient):
+    """The backbone is trained with its head.
+
+    trainable: ``all`` layers (the paper), or the number of last layer groups of the backbone that
+        are trained, the others frozen: layer-wise fine-tuning. 0 trains the head alone.
+    """
+
+    method: Literal["finetune"] = "finetune"
+    trainable: Literal["all"] | NonNegativeInt = "all"
+
+
+class Dense(_ByGradient):
+    """Frozen features once, then fully connected layers trained on them by gradient descent.
+
+    hidden: widths of the hidden layers, each followed by a ReLU and ``model.dropout``; the last
+        layer, one output a class, comes after them.
+    """
+
+    method: Literal["dense"]
+    hidden: tuple[PositiveInt, ...] = ()
+
+    @field_validator("hidden", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: object) -> object:
+        return several(value)
 
 
 class Probe(_Section):
-    """Frozen features once, then a linear head.
+    """Frozen features once, then a classical classifier (scikit-learn).
 
-    head: ``logistic`` regression, or a linear ``svm``, whose probabilities are a softmax of its
-        margins and not calibrated.
-    c: inverse regularization strength; several values are chosen among on the validation part, by
-        log loss (svm: accuracy).
+    head: ``logistic`` regression, a linear ``svm``, an ``rbf-svm`` (one against the rest), a
+        ``random-forest`` or ``knn``. Probabilities of the SVMs are a softmax of their margins and
+        not calibrated.
+    c: inverse regularization strength of the first three; several values are chosen among on the
+        validation part, by log loss (SVMs: accuracy).
+    trees: of the random forest.
+    neighbours: of knn.
     """
 
     method: Literal["probe"]
-    head: Literal["logistic", "svm"] = "logistic"
+    head: Literal["logistic", "svm", "rbf-svm", "random-forest", "knn"] = "logistic"
     c: tuple[Annotated[float, Field(gt=0)], ...] = (0.1,)
+    trees: PositiveInt = 300
+    neighbours: PositiveInt = 5
     batch_size: PositiveInt = 32
-    precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
+    precision: Precision = "auto"
 
     @field_validator("c", mode="before")
     @classmethod
     def _one_or_several(cls, value: object) -> object:
         return several(value)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Probe:
+        if self.head in ("random-forest", "knn") and len(self.c) > 1:
+            raise ValueError(f"several values of train.c are for other heads than {self.head}")
+        return self
 
 
 class Evaluate(_Section):
@@ -195,9 +299,10 @@ class Recipe(_Section):
     data: Data = Data()
     split: Split = Split()
     preprocess: Preprocess = Preprocess()
+    augment: Augment = Augment()
     balance: Balance = Balance()
     model: Model = Model()
-    train: Annotated[Finetune | Probe, Field(discriminator="method")] = Finetune()
+    train: Annotated[Finetune | Dense | Probe, Field(discriminator="method")] = Finetune()
     evaluate: Evaluate = Evaluate()
     keep_reference: Literal["none", "features", "thumbnails"] = "features"
 
@@ -210,18 +315,42 @@ class Recipe(_Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
-        if isinstance(self.train, Probe):
+        train, balance = self.train, self.balance
+        if isinstance(train, Probe):
             if self.model.dropout:
-                raise ValueError("model.dropout is for train.method finetune")
-            if len(self.train.c) > 1 and self.split.val_fraction == 0:
+                raise ValueError("model.dropout is for train.method finetune or dense")
+            if len(train.c) > 1 and self.split.val_fraction == 0:
                 raise ValueError("train.c lists several values: give split.val_fraction > 0")
-            if self.balance.method == "oversample":
+            if balance.method == "weighted-sampler":
                 raise ValueError(
-                    "balance.method oversample is for train.method finetune; features of a probe "
-                    "are computed once, so use class-weights"
+                    "balance.method weighted-sampler is for train.method finetune or dense; a "
+                    "probe has no batches, so use class-weights"
                 )
-        if self.balance.when == "before-val-leaky" and self.balance.method != "oversample":
+            if train.head == "knn" and balance.method == "class-weights":
+                raise ValueError("train.head knn takes no class weights; use smote-features")
+        if isinstance(train, Finetune):
+            if self.model.backbone == HANDCRAFTED:
+                raise ValueError("backbone handcrafted can't be trained; use probe or dense")
+            if balance.method == "smote-features":
+                raise ValueError(
+                    "balance.method smote-features is for train.method probe or dense; features "
+                    "change during fine-tuning, so use smote-pixels or oversample"
+                )
+        else:
+            if balance.method in ("oversample", "smote-pixels"):
+                raise ValueError(
+                    f"balance.method {balance.method} is for train.method finetune; features of a "
+                    f"{train.method} are computed once, so use smote-features or class-weights"
+                )
+            if self.augment.active:
+                raise ValueError(
+                    "augment is for train.method finetune; features of a "
+                    f"{train.method} are computed once"
+                )
+        if balance.when == "before-val-leaky" and balance.method != "oversample":
             raise ValueError("balance.when before-val-leaky needs balance.method oversample")
+        if self.preprocess.reference != "train" and self.preprocess.colour in ("none", "grayscale"):
+            raise ValueError("preprocess.reference needs colour reinhard, macenko or vahadane")
         return self
 
     def to_yaml(self) -> str:

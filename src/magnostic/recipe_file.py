@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -12,11 +13,15 @@ import yaml
 from pydantic import BaseModel
 
 from magnostic.errors import RecipeError, did_you_mean
-from magnostic.recipe import Finetune, Probe, Recipe
+from magnostic.recipe import Dense, Finetune, Probe, Recipe
 
 #: How the description of a recipe begins whose fields were overridden.
 CHANGED: Final = "Changed on the command line:"
-_METHODS: Final[dict[str, type[BaseModel]]] = {"finetune": Finetune, "probe": Probe}
+_METHODS: Final[dict[str, type[BaseModel]]] = {
+    "finetune": Finetune,
+    "dense": Dense,
+    "probe": Probe,
+}
 
 
 def shipped() -> dict[str, Path]:
@@ -29,18 +34,64 @@ def shipped() -> dict[str, Path]:
 def load(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe file, or one that comes along by its name, and apply overrides.
 
+    A file may start from another with ``base: NAME-OR-FILE`` and give only what differs; name and
+    description are never inherited.
+
     Args:
         path: a YAML file or a name of :func:`shipped`.
         overrides: ``--section.field value`` tokens.
 
     Raises RecipeError naming the file and field, with the nearest known field's name.
     """
-    if not path.exists():
-        known = shipped()
-        if str(path) not in known:
-            near = did_you_mean(path.stem, known)
-            raise RecipeError(f"{path}: no such recipe{near}; known by name: {', '.join(known)}")
-        path = known[str(path)]
+    path = find(path)
+    raw = read(path)
+    if not overrides:
+        return parse(raw, str(path))
+    changed = override(raw, overrides)
+    told = ", ".join(f"{key} {_shown(value)}" for key, value in pairs(overrides))
+    if not any(key == "description" for key, _ in pairs(overrides)):
+        # What the file says about itself may no longer hold; the report shows this first.
+        changed["description"] = f"{CHANGED} {told}.\n\n{raw.get('description', '')}"
+    return parse(changed, f"{path.name} with command line")
+
+
+def find(path: Path, beside: Path | None = None) -> Path:
+    """The file of a recipe: a path (also relative to the folder ``beside``) or a shipped name."""
+    candidates = [path, beside / path] if beside else [path]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    known = shipped()
+    if str(path) not in known:
+        near = did_you_mean(path.stem, known)
+        raise RecipeError(
+            f"{path}: no such recipe{near}; the recipes/ folder holds {len(known)} known by name"
+        )
+    return known[str(path)]
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The fields of a recipe file with those of its base filled in, not yet validated."""
+    chain: list[Path] = []
+    fields: dict[str, Any] = {}
+    following: Path | None = path
+    while following is not None:
+        if following.resolve() in chain:
+            raise RecipeError(f"{following}: its base leads back to itself; mend 'base:'")
+        chain.append(following.resolve())
+        raw = read_mapping(following)
+        base = raw.pop("base", None)
+        if not fields:
+            raw.setdefault("name", following.stem)
+        else:
+            raw = {k: v for k, v in raw.items() if k not in ("name", "description")}
+        fields = merge(raw, fields)
+        following = find(Path(str(base)), following.parent) if base is not None else None
+    return fields
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file; RecipeError where it is not one."""
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -50,16 +101,29 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         line = f", line {where.line + 1}" if where else ""
         raise RecipeError(f"{path}{line}: not valid YAML; mend the file") from None
     if not isinstance(raw, dict):
-        raise RecipeError(f"{path}: a recipe is a mapping of fields, starting with name:")
-    raw.setdefault("name", path.stem)
-    if not overrides:
-        return parse(raw, str(path))
-    changed = override(raw, overrides)
-    told = ", ".join(f"{key} {_shown(value)}" for key, value in pairs(overrides))
-    if not any(key == "description" for key, _ in pairs(overrides)):
-        # What the file says about itself may no longer hold; the report shows this first.
-        changed["description"] = f"{CHANGED} {told}.\n\n{raw.get('description', '')}"
-    return parse(changed, f"{path.name} with command line")
+        raise RecipeError(f"{path}: expected a mapping of fields, starting with name:")
+    return raw
+
+
+def merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of ``over`` on top of ``under``, section by section.
+
+    A section that names another train.method starts empty: fields of one method are no others'.
+    """
+    result = dict(under)
+    for key, value in over.items():
+        mine = result.get(key)
+        if not isinstance(mine, Mapping) or not isinstance(value, Mapping) or key == "args":
+            result[key] = value
+        elif key == "train" and value.get("method", _method(mine)) != _method(mine):
+            result[key] = dict(value)
+        else:
+            result[key] = merge(mine, value)
+    return result
+
+
+def _method(train: Mapping[str, Any]) -> str:
+    return str(train.get("method", "finetune"))
 
 
 def _shown(value: object) -> str:
@@ -76,11 +140,10 @@ def parse(raw: Mapping[str, Any], where: str) -> Recipe:
 
 def override(raw: Mapping[str, Any], tokens: Sequence[str]) -> dict[str, Any]:
     """Apply ``["--train.epochs", "4", "--model.weights=none"]``; values are read as YAML."""
-    result: dict[str, Any] = yaml.safe_load(yaml.safe_dump(dict(raw)))
+    result: dict[str, Any] = copy.deepcopy(dict(raw))
     for key, value in pairs(tokens):
-        if key == "train.method" and isinstance(result.get("train"), dict):
-            kept = result["train"] if result["train"].get("method", "finetune") == value else {}
-            result["train"] = {**kept, "method": value}
+        if key == "train.method":
+            result = merge(result, {"train": {"method": value}})
     for key, value in pairs(tokens):
         *sections, field = key.split(".")
         target = result
@@ -123,7 +186,7 @@ def _value(text: str) -> Any:
 
 
 def _explain(error: Any, where: str, raw: Mapping[str, Any]) -> str:
-    location = [str(part) for part in error["loc"] if part not in ("finetune", "probe")]
+    location = [str(part) for part in error["loc"] if part not in _METHODS]
     path = ".".join(location)
     if error["type"] == "extra_forbidden":
         return f"{where}: {_unknown(location, raw)}"
@@ -137,10 +200,12 @@ def _unknown(location: list[str], raw: Mapping[str, Any]) -> str:
     """What to say of a field that the recipe does not have there."""
     path, field = ".".join(location), location[-1]
     if location[:-1] == ["train"]:
-        for method, model in _METHODS.items():
-            if field in model.model_fields:
-                other = "probe" if method == "finetune" else "finetune"
-                return f"{path!r} is for train.method {method}, and the method here is {other}"
+        train = raw.get("train")
+        here = train.get("method", "finetune") if isinstance(train, Mapping) else "finetune"
+        takers = [name for name, model in _METHODS.items() if field in model.model_fields]
+        if takers:
+            given = " or ".join(takers)
+            return f"{path!r} is for train.method {given}, and the method here is {here}"
     if len(location) == 1:
         for section, info in Recipe.model_fields.items():
             inner = info.annotation
