@@ -50,6 +50,13 @@ class WeightsError(BadInput):
     """Weights that cannot be found, downloaded or loaded whole."""
 
 
+class MissingExtra(BadInput):
+    """A library that only some systems need is not installed."""
+
+    def __init__(self, extra: str, library: str) -> None:
+        super().__init__(f"{library} is not installed; run: pip install 'magnostic[{extra}]'")
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """``" (did you mean 'x'?)"`` for the nearest known word, or an empty string."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)

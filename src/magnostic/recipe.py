@@ -289,7 +289,8 @@ class Recipe(_Section):
 
     keep_reference: what stays of the training images beside a model meant for use, for nearest
         cases and distance checks: ``none``, their ``features``, or ``thumbnails`` as well. A
-        privacy choice: thumbnails are recognizable, features may be inverted in part.
+        privacy choice: thumbnails are recognizable, features may be inverted in part. The heads
+        ``knn`` and ``rbf-svm`` hold features of training images whatever is said here.
     """
 
     name: str

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from magnostic.data import read_images
-from magnostic.data.pixels import fit_square, open_pixels
+from magnostic.data.pixels import Fit, fit_square, open_pixels
 from magnostic.errors import DataError, RunFailed
 
 
@@ -40,6 +42,37 @@ def test_crop_takes_the_centre_and_squeeze_the_whole() -> None:
     image = Image.fromarray(wide)
     assert fit_square(image, 20, "crop").mean() > 190
     assert 50 < fit_square(image, 20, "squeeze").mean() < 80
+
+
+@given(width=st.integers(1, 90), height=st.integers(1, 90), size=st.integers(32, 48))
+def test_pad_keeps_the_whole_image_between_equal_black_bars(
+    width: int, height: int, size: int
+) -> None:
+    white = Image.new("RGB", (width, height), (255, 255, 255))
+    square = fit_square(white, size, "pad")
+    assert square.shape == (size, size, 3)
+    assert set(np.unique(square)) <= {0, 255}
+    inside = square[:, :, 0] > 0
+    rows, columns = inside.any(axis=1), inside.any(axis=0)
+    assert inside[np.ix_(rows, columns)].all(), "one rectangle"
+    assert max(rows.sum(), columns.sum()) == size
+    assert abs(columns.sum() * height - rows.sum() * width) <= max(width, height)
+    for side in (rows, columns):
+        before, after = side.argmax(), side[::-1].argmax()
+        assert 0 <= after - before <= 1
+
+
+def test_pad_keeps_a_round_field_of_view_round() -> None:
+    y, x = np.mgrid[:200, :300]
+    field = (y - 99.5) ** 2 + (x - 149.5) ** 2 < 95**2
+    image = Image.fromarray(np.where(field[:, :, None], 200, 0).repeat(3, 2).astype(np.uint8))
+    extent = {}
+    fits: tuple[Fit, ...] = ("squeeze", "pad")
+    for fit in fits:
+        bright = fit_square(image, 90, fit)[:, :, 0] > 100
+        extent[fit] = (bright.any(axis=0).sum(), bright.any(axis=1).sum())
+    assert abs(np.subtract(*extent["pad"])) <= 1
+    assert np.subtract(*extent["squeeze"]) < -20
 
 
 def test_a_photograph_that_changed_is_refused(tiny_breakhis: Path, tmp_path: Path) -> None:

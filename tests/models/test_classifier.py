@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -11,31 +12,40 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from magnostic.preprocess.colour import Colour
+from torch import nn
 
 from magnostic.errors import WeightsError
-from magnostic.models import classifier, weights
+from magnostic.models import classifier, heads, weights
 from magnostic.models.classifier import Classifier, Spec, softmax
+from magnostic.models.encoders import Network
 
 
 def network(classes: int = 3) -> tuple[Classifier, Spec]:
     torch.manual_seed(0)
     mean, std = (0.7, 0.6, 0.8), (0.1, 0.2, 0.1)
+    encoder = Network(weights.build("resnet18", None), mean, std)
+    head = nn.Linear(encoder.width, classes)
     spec = Spec(
         backbone="resnet18",
+        args={},
+        features="pooled",
         weights="random",
         weights_sha256=None,
         classes=[f"class {i}" for i in range(classes)],
         task="label",
         size=64,
         fit="squeeze",
+        colour=Colour("none", None, ()).as_dict(),
         normalize="train",
         mean=mean,
         std=std,
         precision="fp32",
         batch_size=4,
-        head="finetune",
+        method="finetune",
+        head=heads.describe(head),
     )
-    return Classifier(weights.build("resnet18", None), classes, mean, std).eval(), spec
+    return Classifier(encoder, head).eval(), spec
 
 
 def test_saved_and_loaded_networks_answer_alike(tmp_path: Path) -> None:
@@ -48,14 +58,19 @@ def test_saved_and_loaded_networks_answer_alike(tmp_path: Path) -> None:
         assert torch.equal(model(images), again(images))
 
 
-def test_normalization_is_the_papers_equation() -> None:
+def test_models_may_share_one_file_of_their_encoder(tmp_path: Path) -> None:
     model, spec = network()
-    images = torch.randint(0, 256, (2, 5, 5, 3), dtype=torch.uint8)
-    expected = (images.double().numpy() / 255 - spec.mean) / spec.std
-    found = model.normalize(images)
-    assert found.shape == (2, 3, 5, 5)
-    assert found.is_contiguous(memory_format=torch.channels_last)
-    np.testing.assert_allclose(found.numpy(), expected.transpose(0, 3, 1, 2), atol=1e-5)
+    classifier.save_encoder(tmp_path / "encoder.safetensors", model.encoder)
+    shared = dataclasses.replace(spec, backbone_file="../encoder.safetensors")
+    classifier.save(tmp_path / "one", model, shared)
+    assert (tmp_path / "one" / "model.safetensors").stat().st_size < 10_000
+    again, _ = classifier.load(tmp_path / "one")
+    images = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8)
+    with torch.inference_mode():
+        assert torch.equal(model(images), again(images))
+    (tmp_path / "encoder.safetensors").unlink()
+    with pytest.raises(WeightsError, match=r"encoder\.safetensors"):
+        classifier.load(tmp_path / "one")
 
 
 def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
@@ -73,11 +88,6 @@ def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"cut off")
     with pytest.raises(WeightsError, match=r"model\.safetensors"):
         classifier.load(tmp_path)
-
-
-def test_a_constant_channel_cannot_be_normalized() -> None:
-    with pytest.raises(WeightsError, match="deviation must be positive"):
-        Classifier(weights.build("resnet18", None), 2, (0, 0, 0), (1, 0, 1))
 
 
 @given(hnp.arrays(np.float32, (4, 3), elements=st.floats(-300, 300, width=32)))

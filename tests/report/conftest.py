@@ -209,3 +209,51 @@ def fake_run(
 @pytest.fixture(scope="session")
 def make_run() -> Callable[..., Path]:
     return fake_run
+
+
+def study_entry(key: str, **fields: Any) -> dict[str, Any]:
+    """An entry of study.json; a finished one unless told otherwise."""
+    return {
+        "key": key, "label": key, "group": "", "settings": {}, "seed": 0, "task": "subtype",
+        "recipe": "mine", "published": [], "path": f"runs/{key}-0a1b2c3d", "status": "done",
+        "reason": "", **fields,
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def study_folder(make_run: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study of a probe, two fine-tunes of different images, and rows without a run."""
+    root = tmp_path_factory.mktemp("study") / "study"
+    small = {"folds": 2, "images_per_slide": 2, "resamples": 20}
+    make_run(root / "runs/probe-0a1b2c3d", method="probe", name="mine", **small)
+    plain = root / "runs/plain-0a1b2c3d"
+    make_run(plain, **small)
+    recipe = yaml.safe_load((plain / "recipe.yaml").read_text())
+    recipe["balance"] = {"method": "none"}
+    write_text(plain / "recipe.yaml", yaml.safe_dump(recipe, sort_keys=False))
+    data = json.loads((plain / "data.json").read_text())
+    stain = {"method": "macenko", "reference": "x", "fell_back": 3, "of": 164, "ids": ["a", "b"]}
+    write_json(plain / "data.json", {**data, "colour": {**stain, "ids": ["a", "b", "c"]}})
+    binary = root / "runs/binary-0a1b2c3d"
+    make_run(binary, ("random", "patient"), task="binary", **{**small, "images_per_slide": 1})
+    write_json(root / "study.json", {
+        "version": 1, "name": "tiny", "title": "Tiny <study>", "description": "At /data/machine/x.",
+        "entries": [
+            study_entry(
+                "binary", task="binary", label="ResNet50", recipe="nishio2024-resnet50-binary",
+                published=["table3-nishio2024-resnet50-binary"],
+            ),
+            study_entry(
+                "probe", label="Lite0", settings={"train.head": "svm", "train.c": [0.1, 1.0]},
+                published=["table3-patil2022-densenet121", "text-patil2022-densenet121"],
+            ),
+            study_entry(
+                "plain", label="ResNet50", group="Table II", seed=1,
+                recipe="nishio2024-resnet50-subtype-plain", published=["table2-resnet50-subtype"],
+            ),
+            study_entry("few", status="refused", reason="2 images at 200X in /data/machine/y.png"),
+            study_entry("vgg", status="failed", reason="no weights <here>", published=[]),
+            study_entry("later", status="planned"),
+        ],
+    })  # fmt: skip
+    return root

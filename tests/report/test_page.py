@@ -229,3 +229,17 @@ def test_neither_torch_nor_train_is_imported() -> None:
         "sys.exit(str(bad) if bad else 0)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_photographs_that_stain_normalization_left_unchanged(
+    make_run: MakeRun, tmp_path: Path
+) -> None:
+    run = make_run(tmp_path, ("patient",), folds=1, resamples=20, images_per_slide=2)
+    ids = [f"pale-{n}" for n in range(14)]
+    colour = {"method": "macenko", "reference": "x", "fell_back": 14, "of": 164, "ids": ids}
+    write_json(run / "data.json", {**read_json(run / "data.json"), "colour": colour})
+    text = _text(write_report(run).parent)
+    assert "Left unchanged by macenko, too pale or blank for it" in text
+    assert "14 of 164: pale-0, pale-1" in text
+    assert "pale-11, … (14 in all)" in text
+    assert "pale-12" not in text

@@ -76,3 +76,102 @@ def test_svm_says_what_its_probabilities_are() -> None:
 )
 def test_split(split: dict[str, Any], says: str) -> None:
     assert _facts({"method": "probe"}, split)["Split"] == says
+
+
+def _said(**recipe: Any) -> dict[str, str]:
+    run = {"task": "binary", "classes": ["benign", "malignant"]}
+    recipe = {"train": {"method": "probe"}, "split": {"folds": 5}, **recipe}
+    return dict(settings(RunFolder(run, recipe, {}, {"classes": []}, [], {}, {}, [])))
+
+
+@pytest.mark.parametrize(
+    ("train", "says"),
+    [
+        ({"method": "finetune", "trainable": "all"}, "finetune: all layers"),
+        ({"method": "finetune", "trainable": 0}, "finetune: the head alone, the backbone frozen"),
+        (
+            {"method": "finetune", "trainable": 1},
+            "finetune: the last layer group and the head, the rest frozen",
+        ),
+        (
+            {"method": "finetune", "trainable": 3},
+            "finetune: the last 3 layer groups and the head, the rest frozen",
+        ),
+        (
+            {"method": "dense", "hidden": []},
+            "dense: frozen features, one fully connected layer",
+        ),
+        (
+            {"method": "dense", "hidden": [512, 256, 128]},
+            "dense: frozen features, 4 fully connected layers (hidden: 512, 256, 128)",
+        ),
+        ({"method": "probe", "head": "random-forest"}, "probe: frozen features, random forest"),
+    ],
+)
+def test_what_is_trained(train: dict[str, Any], says: str) -> None:
+    assert _facts(train)["Training"] == says
+
+
+def test_heads_show_their_own_settings_alone() -> None:
+    forest = _facts({"method": "probe", "head": "random-forest", "c": [0.1], "trees": 300})
+    assert forest["Trees"] == "300"
+    assert "Regularization" not in forest
+    neighbours = _facts({"method": "probe", "head": "knn", "c": [0.1], "neighbours": 5})
+    assert neighbours["Neighbours"] == "5"
+    kernel = _facts({"method": "probe", "head": "rbf-svm", "c": [1.0]})
+    assert kernel["Regularization"] == "C 1"
+
+
+def test_handcrafted_features_are_no_network() -> None:
+    model = {"backbone": "handcrafted", "weights": "none"}
+    says = _said(model=model, train={"method": "dense", "hidden": [64]})
+    assert says["Model"].startswith("handcrafted features: Hu moments")
+    assert says["Training"].startswith("dense: handcrafted features, 2 fully connected")
+
+
+def test_model_names_its_features_arguments_and_random_start() -> None:
+    model = {
+        "backbone": "vit", "weights": "none", "args": {"depth": 2}, "features": "token+mean",
+        "dropout": 0.2,
+    }  # fmt: skip
+    says = _said(model=model, train={"method": "finetune"})
+    assert says["Model"] == "vit, weights none (random start); depth 2"
+    assert says["Features"] == "token+mean: class token beside the mean of the patch tokens"
+    assert says["Dropout"] == "0.2"
+    assert "Features" not in _said(model={"backbone": "resnet50", "features": "pooled"})
+
+
+@pytest.mark.parametrize(
+    ("preprocess", "says"),
+    [
+        ({}, None),
+        ({"colour": "none"}, None),
+        ({"colour": "grayscale"}, "grayscale"),
+        (
+            {"colour": "reinhard", "reference": "train"},
+            "Reinhard: mean and deviation in LAB; reference: the training photograph nearest to "
+            "the median",
+        ),
+        (
+            {"colour": "macenko", "reference": "/data/machine/r.png"},
+            "Macenko: stain vectors and concentrations; reference: …/r.png",
+        ),
+    ],
+)
+def test_colour(preprocess: dict[str, Any], says: str | None) -> None:
+    assert _said(preprocess=preprocess).get("Colour") == says
+
+
+def test_augmentation_balance_and_magnifications() -> None:
+    says = _said(
+        augment={"flips": True, "colour": 0.0, "stain": 0.5},
+        balance={"method": "oversample", "when": "before-val-leaky"},
+        data={"magnifications": [40, 400]},
+        preprocess={"size": 96, "fit": "pad", "normalize": "train"},
+    )
+    assert says["Augmentation"] == "flips and right-angle rotations; stain, strength 0.5"
+    assert "copies stand on both sides" in says["Balance"]
+    assert says["Magnifications"] == "40X, 400X alone"
+    assert says["Input"] == "96 × 96, padded with black, normalization train"
+    assert "Augmentation" not in _said(augment={"flips": False, "colour": 0.0})
+    assert _said(balance={"method": "smote-features"})["Balance"].startswith("SMOTE on frozen")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from magnostic.errors import RunFailed
+from magnostic.preprocess.balance import equal_shares
 from magnostic.train import checkpoint
 from magnostic.train.checkpoint import Progress
 from magnostic.train.finetune import batch_starts, order
@@ -31,6 +33,15 @@ def test_order_is_a_permutation_of_its_own_for_each_epoch() -> None:
     assert sorted(order(0, 3, 50)) == list(range(50))
     assert list(order(0, 3, 50)) == list(order(0, 3, 50))
     assert list(order(0, 3, 50)) != list(order(0, 4, 50)) != list(order(1, 4, 50))
+
+
+def test_a_weighted_sampler_draws_classes_equally_often() -> None:
+    y = np.array([0] * 90 + [1] * 10)
+    shares = equal_shares(y)
+    assert shares.sum() == pytest.approx(1)
+    drawn = np.concatenate([order(0, epoch, len(y), shares) for epoch in range(100)])
+    assert y[drawn].mean() == pytest.approx(0.5, abs=0.02)
+    assert list(order(0, 3, len(y), shares)) == list(order(0, 3, len(y), shares))
 
 
 def trained(value: float) -> tuple[nn.Linear, torch.optim.Adam]:

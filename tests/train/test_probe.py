@@ -11,7 +11,7 @@ from sklearn.svm import LinearSVC
 
 from magnostic.models.classifier import softmax
 from magnostic.recipe import Probe
-from magnostic.train import probe
+from magnostic.train import predict, probe
 
 NOTHING = (np.empty((0, 20), np.float32), np.empty(0, np.intp))
 
@@ -28,7 +28,7 @@ def data(n: int, classes: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("balanced", [False, True])
 def test_logistic_head_is_scikit_learns(n: int, classes: int, balanced: bool) -> None:
     x, y = data(n, classes)
-    head, history = probe.fit(x, y, classes, Probe(method="probe"), balanced, NOTHING, seed=0)
+    head, _, history = probe.fit(x, y, classes, Probe(method="probe"), balanced, NOTHING, seed=0)
     oracle = make_pipeline(
         StandardScaler(),
         LogisticRegression(
@@ -37,7 +37,7 @@ def test_logistic_head_is_scikit_learns(n: int, classes: int, balanced: bool) ->
     ).fit(x.astype(np.float64), y)
     fresh, _ = data(30, classes, seed=1)
     expected = oracle.predict_proba(fresh.astype(np.float64))
-    np.testing.assert_allclose(softmax(head.logits(fresh)), expected, atol=2e-4)
+    np.testing.assert_allclose(softmax(predict.logits(head, fresh)), expected, atol=2e-4)
     assert history[0]["train_accuracy"] == pytest.approx(oracle.score(x, y), abs=1 / n)
 
 
@@ -45,10 +45,10 @@ def test_logistic_head_is_scikit_learns(n: int, classes: int, balanced: bool) ->
 def test_svm_head_has_scikit_learns_margins(classes: int) -> None:
     x, y = data(200, classes)
     recipe = Probe(method="probe", head="svm", c=(0.01,))
-    head, _ = probe.fit(x, y, classes, recipe, False, NOTHING, seed=0)
+    head, _, _ = probe.fit(x, y, classes, recipe, False, NOTHING, seed=0)
     scaler = StandardScaler().fit(x.astype(np.float64))
     oracle = LinearSVC(C=0.01, random_state=0, max_iter=20000).fit(scaler.transform(x), y)
-    logits = head.logits(x).astype(np.float64)
+    logits = predict.logits(head, x).astype(np.float64)
     margins = logits[:, 1] - logits[:, 0] if classes == 2 else logits
     np.testing.assert_allclose(margins, oracle.decision_function(scaler.transform(x)), atol=1e-3)
 
@@ -56,15 +56,15 @@ def test_svm_head_has_scikit_learns_margins(classes: int) -> None:
 def test_a_class_without_training_images_gets_probability_zero() -> None:
     x, y = data(60, 3)
     seen = y != 1
-    head, _ = probe.fit(x[seen], y[seen], 3, Probe(method="probe"), False, NOTHING, seed=0)
-    assert softmax(head.logits(x))[:, 1].max() < 1e-30
+    head, _, _ = probe.fit(x[seen], y[seen], 3, Probe(method="probe"), False, NOTHING, seed=0)
+    assert softmax(predict.logits(head, x))[:, 1].max() < 1e-30
 
 
 def test_c_is_chosen_by_validation_loss() -> None:
     x, y = data(60, 3)
     val = data(60, 3, seed=5)
     recipe = Probe(method="probe", c=(1e-6, 0.1, 100.0))
-    head, history = probe.fit(x, y, 3, recipe, False, val, seed=0)
+    _, c, history = probe.fit(x, y, 3, recipe, False, val, seed=0)
     losses = [line["val_loss"] for line in history]
-    assert head.c == recipe.c[int(np.argmin(losses))]
+    assert c == recipe.c[int(np.argmin(losses))]
     assert len(history) == 3

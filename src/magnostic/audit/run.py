@@ -15,7 +15,9 @@ from magnostic.evaluate.predictions import Predictions
 from magnostic.files import read_object
 from magnostic.splits.table import Folds, Parts
 
-_CONTEXT: Final = ["image_id", "label", "slide_id", "patient_id", "accession", "pixel_hash"]
+_CONTEXT: Final = [
+    *("image_id", "label", "slide_id", "patient_id", "accession", "pixel_hash", "source")
+]
 
 
 def audit_images(images: Images) -> list[Finding]:
@@ -131,7 +133,9 @@ def _in_order(findings: list[Finding]) -> list[Finding]:
 def _from_predictions(predictions: Predictions) -> tuple[pd.DataFrame, pd.Series]:
     """Groups and classes of the images that were predicted; their pixels are unknown."""
     table = predictions.table.drop_duplicates("image_id")
-    context = table.rename(columns={"y_true": "label"}).assign(pixel_hash=None)[_CONTEXT]
+    context = table.rename(columns={"y_true": "label"}).assign(pixel_hash=None, source=None)[
+        _CONTEXT
+    ]
     return context, table.set_index("image_id")["y_true"]
 
 

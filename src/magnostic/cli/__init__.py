@@ -30,6 +30,7 @@ _VERBS = {
     "index": "Read a data set and print what it holds, beside the paper's Table I.",
     "audit": "Check a data set, a split or a run for what makes results wrong or flattering.",
     "train": "Carry out a recipe: model, predictions, audit and report in one run folder.",
+    "study": "Carry out many recipes, go on where it stopped, and report on all of them.",
     "report": "Write the report of a run again.",
     "phantom": "Write synthetic photographs in the BreakHis tree.",
     "demo": "The main job on the phantom, with nothing to download.",
@@ -49,7 +50,8 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        print("interrupted; `magnostic train … --resume` goes on from here", file=sys.stderr)
+        told = "`magnostic train … --resume`, or the same study again, goes on from here"
+        print(f"interrupted; {told}", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:  # the reader of a pipe (head, less) has gone
         sys.stderr.close()

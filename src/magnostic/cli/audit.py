@@ -14,10 +14,11 @@ from magnostic.cli import options
 def audit(
     target: Path,
     *,
-    data: options.DataPath | None = None,
+    data: options.DataPaths = (),
     format: options.Format = "auto",  # noqa: A002
     on_bad: options.OnBad = "stop",
     column: options.Columns = (),
+    label_map: options.LabelMap = None,
     strict: Annotated[bool, Parameter(negative="")] = False,
     reproduce: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
@@ -29,6 +30,7 @@ def audit(
         A data set (as for index), a folder with a split.parquet, or a run folder.
     data
         The photographs behind a split or run: adds the checks that need their pixels' hashes.
+        Beside a data set: more of them, to be merged with it.
     strict
         Exit with code 1 if any check finds an issue.
     reproduce
@@ -38,19 +40,22 @@ def audit(
     from magnostic.cli.findings import print_findings
     from magnostic.errors import BadInput
 
-    images = options.read(data, format, on_bad, column) if data is not None else None
-    if (target / "run.json").is_file():
+    is_run = (target / "run.json").is_file()
+    is_split = (target / "split.parquet").is_file()
+    sets = data if is_run or is_split else (target, *data)
+    images = options.read(sets, format, on_bad, column, label_map) if sets else None
+    if is_run:
         findings = checks.audit_run(target, images)
-    elif (target / "split.parquet").is_file():
-        if images is None:
-            raise BadInput(f"{target}: a split is checked against its images; give --data DATA")
+    elif images is None:
+        raise BadInput(f"{target}: a split is checked against its images; give --data DATA")
+    elif is_split:
         findings = checks.audit_split(target, images)
     else:
-        findings = checks.audit_images(options.read(target, format, on_bad, column))
+        findings = checks.audit_images(images)
     print_findings(findings)
     if reproduce:
-        if images is None:
-            raise BadInput("--reproduce needs the photographs; give --data DATA")
+        if images is None or not is_run:
+            raise BadInput("--reproduce needs a run and its photographs; give RUN --data DATA")
         from magnostic.train.reproduce import reproduce_run
 
         for line in reproduce_run(target, images):

@@ -13,14 +13,15 @@ from magnostic.errors import BadInput, TableError
 
 
 def index(
-    data: options.DataPath,
+    data: options.DataPaths,
     *,
     out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
     format: options.Format = "auto",  # noqa: A002
     on_bad: options.OnBad = "stop",
     column: options.Columns = (),
+    label_map: options.LabelMap = None,
 ) -> None:
-    """Read a data set and print what it holds, beside the paper's Table I.
+    """Read one or several data sets and print what they hold, beside the paper's Table I.
 
     Every photograph is decoded and hashed; bad files are listed.
 
@@ -36,14 +37,14 @@ def index(
 
     if out is not None:
         _check_out(out, data)
-    images = options.read(data, format, on_bad, column)
+    images = options.read(data, format, on_bad, column, label_map)
     Console().print(summary.render(images))
     if out is not None:
         images.write(out)
         print(f"wrote {out} ({summary.counted(len(images), 'image')})")
 
 
-def _check_out(out: Path, data: Path) -> None:
+def _check_out(out: Path, data: tuple[Path, ...]) -> None:
     """Raise BadInput where a table can't be written to ``out``, or would destroy something."""
     from magnostic.data import Images
 
@@ -51,7 +52,7 @@ def _check_out(out: Path, data: Path) -> None:
         raise BadInput(
             f"--out {out}: the images table is a Parquet file; give a name that ends in .parquet"
         )
-    if out.resolve() == data.resolve():
+    if out.resolve() in {source.resolve() for source in data}:
         raise BadInput(f"--out {out}: is the input; give another name")
     if out.is_dir():
         raise BadInput(f"--out {out}: a folder; give the name of a file")

@@ -13,7 +13,8 @@ def models(pattern: str = "", *, at_hand: Annotated[bool, Parameter(negative="")
     Parameters
     ----------
     pattern
-        timm name with wildcards (resnet*); empty lists those that the paper and its peers use.
+        timm name with wildcards (resnet*), or name of a foundation model (uni*); empty lists those
+        that the paper and its peers use, and every foundation model of pathology.
     at_hand
         Only weights that need no network: installed packages and the hub's local cache.
     """
@@ -23,13 +24,17 @@ def models(pattern: str = "", *, at_hand: Annotated[bool, Parameter(negative="")
     from magnostic.models.catalogue import catalogue
 
     table = Table(box=None, pad_edge=False)
-    for heading in ("backbone", "model.weights", "px", "licence", "at hand"):
+    for heading in ("backbone", "model.weights", "px", "licence", "at hand", "recipe"):
         table.add_column(heading, overflow="fold")
     rows = [e for e in catalogue(pattern) if e.at_hand or not at_hand]
     for entry in rows:
-        size = str(entry.input_size)
         table.add_row(
-            entry.backbone, entry.weights, size, entry.licence, "yes" if entry.at_hand else "no"
+            entry.backbone,
+            entry.weights,
+            str(entry.input_size),
+            entry.licence + (" (gated)" if entry.gated else ""),
+            "yes" if entry.at_hand else "no",
+            entry.recipe,
         )
     Console().print(table)
     print(f"{len(rows)} sets of weights; any backbone also takes a local file or none")

@@ -13,15 +13,17 @@ from magnostic.errors import BadInput
 if TYPE_CHECKING:
     from magnostic.data.images import Images
 
-DataPath = Annotated[
-    Path,
+DataPaths = Annotated[
+    tuple[Path, ...],
     Parameter(
-        help="A BreakHis tree (any of its levels), a CSV manifest, a folder of class folders, "
-        "or an images.parquet written by `magnostic index`."
+        help="A BreakHis tree (any of its levels), a CSV manifest, an APTOS 2019 folder, a folder "
+        "of class folders, or an images.parquet written by `magnostic index`. Several data sets "
+        "are merged: --data A --data B.",
+        negative="",
     ),
 ]
 Format = Annotated[
-    Literal["auto", "breakhis", "manifest", "folders"],
+    Literal["auto", "breakhis", "aptos", "manifest", "folders"],
     Parameter(help="Reader; auto recognizes which one fits."),
 ]
 OnBad = Annotated[
@@ -36,11 +38,25 @@ Columns = Annotated[
         negative="",
     ),
 ]
+LabelMap = Annotated[
+    Path | None,
+    Parameter(
+        name="--label-map",
+        help="YAML file that says what labels mean: {source: {label: a type's code, benign, "
+        "malignant, another label, or null to leave its images out}}.",
+    ),
+]
 
 
-def read(data: Path, reader: Format, on_bad: OnBad, columns: Sequence[str]) -> Images:
-    """The images table of a data source."""
-    from magnostic.data import read_images
+def read(
+    data: Sequence[Path],
+    reader: Format,
+    on_bad: OnBad,
+    columns: Sequence[str],
+    label_map: Path | None,
+) -> Images:
+    """The images table of one or several data sources."""
+    from magnostic.data import read_sets
 
     mapping = {}
     for pair in columns:
@@ -48,4 +64,4 @@ def read(data: Path, reader: Format, on_bad: OnBad, columns: Sequence[str]) -> I
         if not equals:
             raise BadInput(f"--column {pair}: expected ours=theirs, e.g. --column label=diagnosis")
         mapping[ours] = theirs
-    return read_images(data, format=reader, on_bad=on_bad, columns=mapping)
+    return read_sets(data, format=reader, on_bad=on_bad, columns=mapping, label_map=label_map)

@@ -16,6 +16,7 @@ _APART = {
     "official": "slides mostly apart",
     "patient": "patients apart",
     "accession": "lab numbers apart",
+    "source": "data sets apart",
 }
 
 

@@ -13,13 +13,14 @@ from magnostic.cli import options
 def train(
     recipe: Path,
     *overrides: Annotated[str, Parameter(allow_leading_hyphen=True)],
-    data: options.DataPath,
+    data: options.DataPaths,
     out: Path,
     resume: Annotated[bool, Parameter(negative="")] = False,
     strict: Annotated[bool, Parameter(negative="")] = False,
     on_bad: options.OnBad | None = None,
     format: options.Format = "auto",  # noqa: A002
     column: options.Columns = (),
+    label_map: options.LabelMap = None,
 ) -> None:
     """Carry out a recipe and write a run folder with model, predictions, audit and report.
 
@@ -47,5 +48,5 @@ def train(
     given += ["--split.strict=true"] if strict else []
     given += [f"--data.on_bad={on_bad}"] if on_bad else []
     experiment = recipes.load(recipe, given)
-    images = options.read(data, format, experiment.data.on_bad, column)
+    images = options.read(data, format, experiment.data.on_bad, column, label_map)
     print_results(run(experiment, images, out, resume=resume))

@@ -18,6 +18,9 @@ pixel_hash      string   BLAKE2b-128 of the decoded RGB pixels and their shape, 
 source          string   name of the data set (``breakhis``, ``phantom``, the manifest's stem, …)
 ==============  =======  ==========================================================================
 
+Where data sets of several sources are merged, ``image_id``, ``slide_id``, ``patient_id`` and
+``accession`` begin with ``source/``, so that no two sets share one by accident.
+
 A slide with two labels is one patient, and is scored per (patient, label).
 """
 
@@ -70,6 +73,19 @@ class BadFile:
 
 
 @dataclass(frozen=True)
+class Relabelled:
+    """One entry of a label map as it was applied: ``n`` images of a source and label.
+
+    ``meaning`` is the label that they have now; None: they were left out.
+    """
+
+    source: str
+    label: str
+    meaning: str | None
+    n: int
+
+
+@dataclass(frozen=True)
 class Images:
     """The table and what must travel with it.
 
@@ -77,11 +93,13 @@ class Images:
         table: one row a photograph, sorted by ``image_id``, index 0..n-1.
         synthetic: the photographs are a phantom's; every report says so.
         skipped: bad files that the user chose to leave out.
+        relabelled: what label maps have changed, in the order that they were applied.
     """
 
     table: pd.DataFrame
     synthetic: bool = False
     skipped: tuple[BadFile, ...] = field(default=())
+    relabelled: tuple[Relabelled, ...] = field(default=())
 
     def __post_init__(self) -> None:
         check(self.table)
@@ -106,6 +124,7 @@ class Images:
             "version": 1,
             "synthetic": self.synthetic,
             "skipped": [vars(bad) for bad in self.skipped],
+            "relabelled": [vars(entry) for entry in self.relabelled],
         }
         tables.write(self.table, COLUMNS, path, "images", meta)
 
@@ -113,7 +132,8 @@ class Images:
     def read(path: Path) -> Images:
         frame, meta = tables.read(path, COLUMNS, "images")
         skipped = tuple(BadFile(**bad) for bad in meta.get("skipped", ()))
-        return Images(frame, bool(meta.get("synthetic", False)), skipped)
+        relabelled = tuple(Relabelled(**entry) for entry in meta.get("relabelled", ()))
+        return Images(frame, bool(meta.get("synthetic", False)), skipped, relabelled)
 
 
 def check(frame: pd.DataFrame) -> None:
@@ -147,7 +167,8 @@ def targets(frame: pd.DataFrame, task: Task) -> pd.Series:
         row = int(frame[column].isna().to_numpy().argmax())
         raise TableError(
             f"task {task!r} needs {column!r} for every image; {frame['image_id'].iloc[row]!r} has "
-            "none. Add --task label for a data set with labels of its own"
+            "none. Add --task label for a data set with labels of its own, or say what its labels "
+            "mean with --label-map FILE.yaml"
         )
     return frame[column].astype(str)
 

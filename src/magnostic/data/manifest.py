@@ -59,7 +59,7 @@ def read(source: Path, columns: Mapping[str, str] | None, on_bad: str, workers: 
     Raises DataError for a missing column, a row that stands twice, and (``on_bad`` ``stop``) for
     rows whose values or files can't be used.
     """
-    raw = _load(source, columns or {})
+    raw = load(source, columns or {})
     if raw.empty:
         raise DataError(f"{source}: a header but no row; give a row for each photograph")
     raw["path"] = _normal(raw["path"], _home(source))
@@ -85,8 +85,11 @@ def read(source: Path, columns: Mapping[str, str] | None, on_bad: str, workers: 
     return assemble(Found(source, frame, None, bad), on_bad)
 
 
-def _load(source: Path, columns: Mapping[str, str]) -> pd.DataFrame:
-    """The known columns as text, blank where empty; index: row of the file, header is row 1."""
+def load(source: Path, columns: Mapping[str, str]) -> pd.DataFrame:
+    """The known columns as text, missing where empty; index: row of the file, header is row 1.
+
+    Raises DataError for what is no CSV with the required columns.
+    """
     try:
         with source.open(encoding="utf-8-sig", newline="") as file:
             separator = _separator(file.readline())

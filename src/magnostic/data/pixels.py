@@ -26,17 +26,24 @@ from magnostic.errors import DataError, RunFailed
 from magnostic.files import whole_file
 from magnostic.progress import say, track
 
-Fit = Literal["squeeze", "crop"]
+Fit = Literal["squeeze", "crop", "pad"]
 #: Part of the key: to be raised when the same photograph would give other pixels.
 _VERSION = 1
 
 
 @dataclass(frozen=True)
 class Pixels:
-    """The cached array and the row of each photograph in it."""
+    """The cached array and the row of each photograph in it.
+
+    Attributes:
+        array: uint8 [M, S, S, 3], RGB.
+        hashes: pixel hash of each row.
+        key: names the photographs, size and fit; for what is computed from the array.
+    """
 
     array: NDArray[np.uint8]
     hashes: pd.Index
+    key: str
 
     def rows(self, hashes: pd.Series) -> NDArray[np.intp]:
         """intp [N]: rows of the photographs with these hashes."""
@@ -73,7 +80,7 @@ def open_pixels(table: pd.DataFrame, size: int, fit: Fit, folder: Path | None = 
     array = np.load(path, mmap_mode="r")
     if array.shape != shape or array.dtype != np.uint8:
         raise DataError(f"pixel cache {path.name} is damaged; delete it and run again")
-    return Pixels(array, pd.Index(unique["pixel_hash"]))
+    return Pixels(array, pd.Index(unique["pixel_hash"]), key.hexdigest())
 
 
 def _stamp(path: Path) -> str:
@@ -88,13 +95,26 @@ def fit_square(image: Image.Image, size: int, fit: Fit) -> NDArray[np.uint8]:
     """RGB image -> uint8 [size, size, 3], antialiased bilinear.
 
     ``squeeze`` changes the aspect ratio to a square (the paper); ``crop`` fits the short side and
-    takes the centre.
+    takes the centre; ``pad`` fits the long side and leaves equal black bars, so that nothing is
+    lost and a round field of view stays round.
     """
     if fit == "squeeze":
         resized = image.resize((size, size), Image.Resampling.BILINEAR)
-    else:
+    elif fit == "crop":
         resized = ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR)
+    else:
+        resized = _letterbox(image, size)
     return np.asarray(resized, dtype=np.uint8)
+
+
+def _letterbox(image: Image.Image, size: int) -> Image.Image:
+    longest = max(image.size)
+    # Not ImageOps.pad, which rounds the short side of a very thin image to nothing and fails.
+    width, height = (max(1, round(side * size / longest)) for side in image.size)
+    square = Image.new("RGB", (size, size))
+    inside = image.resize((width, height), Image.Resampling.BILINEAR)
+    square.paste(inside, ((size - width) // 2, (size - height) // 2))
+    return square
 
 
 def _fill(path: Path, unique: pd.DataFrame, shape: tuple[int, int, int, int], fit: Fit) -> None:

@@ -2,16 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from magnostic.data import breakhis, folders, manifest
+from magnostic.data import aptos, breakhis, folders, manifest
 from magnostic.data.images import Images
+from magnostic.data.merge import merge
+from magnostic.data.relabel import read_label_map, relabel
 from magnostic.data.scan import EXTENSIONS, find_images
 from magnostic.errors import DataError
 
-Format = Literal["auto", "breakhis", "manifest", "folders"]
+Format = Literal["auto", "breakhis", "aptos", "manifest", "folders"]
+
+
+def read_sets(
+    sources: Sequence[Path],
+    *,
+    format: Format = "auto",  # noqa: A002
+    on_bad: Literal["stop", "skip"] = "stop",
+    columns: Mapping[str, str] | None = None,
+    label_map: Path | None = None,
+) -> Images:
+    """One images table of several data sets (:func:`magnostic.data.merge.merge`).
+
+    Args:
+        sources: one or several, each as for :func:`read_images`.
+        format, on_bad: for each of them.
+        columns: for the manifests among them.
+        label_map: YAML file that says what their labels mean (:mod:`magnostic.data.relabel`).
+
+    Raises what :func:`read_images`, merging and the label map raise.
+    """
+    meanings = read_label_map(label_map) if label_map is not None else None
+    manifests = [source.suffix.lower() == ".csv" for source in sources]
+    parts = [
+        read_images(
+            source,
+            format=format,
+            on_bad=on_bad,
+            columns=columns if is_manifest or not any(manifests) else None,
+        )
+        for source, is_manifest in zip(sources, manifests, strict=True)
+    ]
+    images = merge(parts)
+    return images if meanings is None else relabel(images, meanings, str(label_map))
 
 
 def read_images(
@@ -25,8 +60,8 @@ def read_images(
     """The images table of a data set.
 
     Args:
-        source: a folder (any level of the BreakHis tree, or one folder a class), a manifest
-            (.csv), or an images table written earlier (.parquet).
+        source: a folder (any level of the BreakHis tree, APTOS 2019, or one folder a class), a
+            manifest (.csv), or an images table written earlier (.parquet).
         format: how to read it; ``auto`` looks at what is there.
         on_bad: ``stop`` with one error that lists every bad file, or ``skip`` them
             (:attr:`Images.skipped` names them).
@@ -39,6 +74,8 @@ def read_images(
     if not source.exists():
         raise DataError(f"{source}: no such file or folder; check the path")
     source = source.absolute()
+    if format in ("auto", "aptos") and source.name == aptos.TABLE and source.is_file():
+        source = source.parent if aptos.looks_like(source.parent) else source
     if format == "auto" and source.suffix.lower() == ".parquet":
         return Images.read(source)
     if format == "manifest" or (format == "auto" and source.suffix.lower() == ".csv"):
@@ -52,6 +89,8 @@ def read_images(
             f"{source}: neither a folder nor a manifest (.csv) nor an images table (.parquet); "
             "give one of these"
         )
+    if format == "aptos" or (format == "auto" and aptos.looks_like(source)):
+        return aptos.read(source, on_bad, workers)
     files = find_images(source)
     if not files:
         raise DataError(

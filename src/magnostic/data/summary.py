@@ -65,17 +65,19 @@ def summarize(images: Images) -> dict[str, Any]:
         "data_hash": images.data_hash,
         "synthetic": images.synthetic,
         "sources": sorted(table["source"].unique()),
+        "n_by_source": _counts(table["source"]),
         "n_images": len(table),
         "n_slides": _distinct(table["slide_id"]),
         "n_patients": int(table["patient_id"].nunique()) or None,
         "n_images_without_patient": int(table["patient_id"].isna().sum()),
         "n_accessions": _distinct(table["accession"]),
-        "classes": {str(k): int(n) for k, n in table["label"].value_counts().sort_index().items()},
+        "classes": _counts(table["label"]),
         "counts": counts,
         "sizes": {f"{w}x{h}": int(n) for w, h, n in sizes.itertuples(index=False)},
         "n_duplicate_groups": int(shared.nunique()),
         "n_duplicate_images": len(shared),
         "skipped": [vars(bad) for bad in images.skipped],
+        "relabelled": [vars(entry) for entry in images.relabelled],
     }
 
 
@@ -86,6 +88,7 @@ def render(images: Images) -> RenderableType:
     lines = [_groups_line(images), _sizes_line(told), _duplicates_line(told)]
     if whole and (note := _double_note(images)):
         lines.insert(0, note)
+    lines = [*_sources_lines(images, told), *lines]
     if told["synthetic"]:
         lines.insert(0, "SYNTHETIC phantom images: nothing here says anything about patients.")
     if images.skipped:
@@ -149,6 +152,21 @@ def _labels(told: dict[str, Any]) -> Table:
     return shown
 
 
+def _sources_lines(images: Images, told: dict[str, Any]) -> list[str]:
+    """Which data sets were merged, and what a label map has changed."""
+    lines = []
+    if len(told["sources"]) > 1:
+        shown = ", ".join(f"{name} ({n})" for name, n in told["n_by_source"].items())
+        lines.append(f"{len(told['sources'])} data sets: {shown}")
+    changed = [
+        f"{r.source} {r.label} {'left out' if r.meaning is None else f'as {r.meaning}'} ({r.n})"
+        for r in images.relabelled
+    ]
+    if changed:
+        lines.append(f"label map: {', '.join(changed)}")
+    return lines
+
+
 def _groups_line(images: Images) -> str:
     table = images.table
     words = {"slide_id": "slide", "patient_id": "patient", "accession": "accession"}
@@ -185,6 +203,10 @@ def _duplicates_line(told: dict[str, Any]) -> str:
 def counted(n: int, noun: str) -> str:
     """``1 image``, ``2 images``."""
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def _counts(values: pd.Series) -> dict[str, int]:
+    return {str(k): int(n) for k, n in values.value_counts().sort_index().items()}
 
 
 def _distinct(values: pd.Series) -> int | None:

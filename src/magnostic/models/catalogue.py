@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import fnmatch
 from dataclasses import dataclass
 from typing import Final
 
 import timm
 
 from magnostic.errors import BadInput, did_you_mean
-from magnostic.models import hub
+from magnostic.models import foundation
 from magnostic.models.weights import PACKAGES, at_hand
 
-#: Backbones of the paper and of the work that it compares against.
+#: Backbones of the paper, of the work that it compares against, and of its future work.
 PAPER: Final = (
     "resnet50",
     "vgg19",
@@ -24,41 +25,75 @@ PAPER: Final = (
     "densenet201",
     "regnety_032",
     "resnetv2_101x1_bit",
+    "resnetrs50",
+    "tf_efficientnetv2_s",
+    "vit_base_patch16_224",
 )
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One set of weights: ``model.backbone`` and ``model.weights`` as a recipe names them."""
+    """One set of weights: ``model.backbone`` and ``model.weights`` as a recipe names them.
+
+    Attributes:
+        recipe: the shipped recipe with the options that these weights need; empty: none needed.
+        gated: the hub gives them only to who has accepted their terms.
+    """
 
     backbone: str
     weights: str
     input_size: int
     licence: str
     at_hand: bool
+    recipe: str = ""
+    gated: bool = False
 
 
 def catalogue(pattern: str = "") -> list[Entry]:
-    """Packaged weights first, then timm's; BadInput where no backbone fits the pattern."""
-    if pattern:
-        names = timm.list_models(pattern)
-        if not names:
-            near = did_you_mean(pattern, timm.list_models())
-            raise BadInput(f"no backbone is named {pattern!r}{near}; try a wildcard: resnet*")
-    else:
-        names = [name for name in PAPER if timm.is_model(name)]
+    """Packaged weights first, then pathology foundation models, then timm's.
+
+    Args:
+        pattern: timm name or name of a foundation model, with wildcards; empty: the backbones of
+            the paper and its peers, and every foundation model.
+
+    Raises BadInput where nothing fits the pattern.
+    """
+    names = timm.list_models(pattern) if pattern else [n for n in PAPER if timm.is_model(n)]
+    models = [m for m in foundation.MODELS if not pattern or _fits(m, pattern)]
+    if not names and not models:
+        known = [*timm.list_models(), *(m.name for m in foundation.MODELS)]
+        raise BadInput(
+            f"no backbone is named {pattern!r}{did_you_mean(pattern, known)}; "
+            "try a wildcard: resnet*"
+        )
     entries = [
         Entry(architecture, f"package:{package}", 224, "apache-2.0", at_hand(f"package:{package}"))
         for package, (_, _, architecture) in PACKAGES.items()
         if not pattern or architecture in names
+    ]
+    entries += [
+        Entry(
+            model.backbone,
+            f"hf_hub:{model.repository}",
+            model.size,
+            model.licence,
+            at_hand(f"hf_hub:{model.repository}"),
+            f"foundation-{model.name}",
+            model.gated,
+        )
+        for model in models
     ]
     for name in names:
         for tagged in timm.list_pretrained(f"{name}.*"):
             config = timm.get_pretrained_cfg(tagged)
             if config is None:
                 continue
-            cached = config.hf_hub_id is not None and hub.cached(config.hf_hub_id) is not None
             tag = tagged.partition(".")[2]
-            licence = config.license or "not stated"
-            entries.append(Entry(name, tag, config.input_size[-1], licence, cached))
+            size, licence = config.input_size[-1], config.license or "not stated"
+            entries.append(Entry(name, tag, size, licence, at_hand(tag, name)))
     return entries
+
+
+def _fits(model: foundation.Foundation, pattern: str) -> bool:
+    names = (model.name, f"foundation-{model.name}", model.backbone)
+    return any(fnmatch.fnmatch(name, pattern) for name in names)

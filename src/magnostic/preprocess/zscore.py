@@ -6,7 +6,7 @@ statistics are exact however many images are streamed, and do not depend on thei
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import numpy as np
@@ -17,6 +17,8 @@ from magnostic.errors import DataError
 #: Mean and deviation of ImageNet's training images in [0, 1], as torchvision publishes them.
 IMAGENET: Final = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
+#: Gives the photographs at some positions, uint8 [n, H, W, 3].
+Photographs = Callable[[NDArray[np.intp]], NDArray[np.uint8]]
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 
 
@@ -46,8 +48,8 @@ def statistics(counts: NDArray[np.int64]) -> Statistics:
     return tuple(map(float, mean)), tuple(map(float, deviation))
 
 
-def of_rows(pixels: NDArray[np.uint8], rows: NDArray[np.intp], chunk: int = 64) -> Statistics:
-    """Statistics over the given rows of uint8 [N, H, W, 3], read ``chunk`` images at a time."""
+def of_rows(photographs: Photographs, rows: NDArray[np.intp], chunk: int = 64) -> Statistics:
+    """Statistics over photographs at these positions, uint8 [n, H, W, 3], ``chunk`` at a time."""
     ordered = np.sort(rows)
-    parts = (pixels[ordered[i : i + chunk]] for i in range(0, len(ordered), chunk))
+    parts = (photographs(ordered[i : i + chunk]) for i in range(0, len(ordered), chunk))
     return statistics(histogram(parts))

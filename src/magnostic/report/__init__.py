@@ -1,5 +1,6 @@
-"""The report of a run: one HTML page, its figures and its tables, from the run folder alone."""
+"""The report of a run or a study: one HTML page, its figures and tables, from the folder alone."""
 
 from magnostic.report.page import write_report
+from magnostic.report.study import write_study
 
-__all__ = ["write_report"]
+__all__ = ["write_report", "write_study"]

@@ -13,6 +13,8 @@ from magnostic.report.words import MISSING, class_name, ordered, plural, protoco
 from magnostic.taxonomy import BY_CODE, CODES, MAGNIFICATIONS
 
 _TASKS = {"binary": "benign or malignant", "subtype": "8 types"}
+#: Image ids that a line of facts names at most.
+_NAMED = 12
 _AUGMENTED = {True: "augmented", False: "not augmented", None: ""}
 
 
@@ -88,8 +90,22 @@ def facts(run: RunFolder) -> list[tuple[str, str]]:
             "Dropped by policy",
             ", ".join(f"{k.replace('_', ' ')}: {n:,}" for k, n in dropped.items()) or "none",
         ),
+        *_unchanged(data),
         ("Hash of the data", str(data.get("data_hash", MISSING))),
     ]
+
+
+def _unchanged(data: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Photographs too pale or blank for stain normalization, if there was one."""
+    colour = data.get("colour")
+    if not colour:
+        return []
+    ids = [str(i) for i in colour.get("ids") or []]
+    named = f": {', '.join(ids[:_NAMED])}" if ids else ""
+    if len(ids) > _NAMED:
+        named += f", … ({len(ids)} in all)"
+    says = f"{colour['fell_back']:,} of {colour['of']:,}{named}"
+    return [(f"Left unchanged by {colour['method']}, too pale or blank for it", says)]
 
 
 def _number(data: Mapping[str, Any], key: str) -> str:

@@ -40,7 +40,7 @@ def write_report(run: Path, out: Path | None = None) -> Path:
     for table in _tables(sections):
         write_text(out / "tables" / f"{table.name}.csv", table.to_csv())
     target = out / "report.html"
-    write_text(target, _environment().get_template("page.html.j2").render(**sections))
+    write_text(target, environment().get_template("page.html.j2").render(**sections))
     return target
 
 
@@ -176,7 +176,8 @@ def _tables(value: object) -> Iterable[Table]:
             yield from _tables(inner)
 
 
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """The page templates; names in them are escaped, and must be defined."""
     return jinja2.Environment(
         loader=jinja2.PackageLoader("magnostic.report"),
         autoescape=True,

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
+from magnostic.recipe import HANDCRAFTED
 from magnostic.report.folder import RunFolder
 from magnostic.report.words import plural, without_machine
 
@@ -14,14 +15,42 @@ TASKS: Final = {
     "subtype": "tumour type",
     "label": "the data set's own labels",
 }
+_UNCALIBRATED: Final = "probabilities are a softmax of margins, uncalibrated"
 _HEADS: Final = {
     "logistic": "logistic regression",
-    "svm": "linear SVM; probabilities are a softmax of margins, uncalibrated",
+    "svm": f"linear SVM; {_UNCALIBRATED}",
+    "rbf-svm": f"SVM with Gaussian kernel, one against the rest; {_UNCALIBRATED}",
+    "random-forest": "random forest",
+    "knn": "nearest neighbours",
 }
 _SELECTION: Final = {
     "val-loss": "epoch with the lowest validation loss",
     "val-accuracy": "epoch with the highest validation accuracy",
     "last": "none: last epoch",
+}
+
+_FEATURES: Final = {
+    "multi-level": "mean-pooled maps of all stages side by side",
+    "token+mean": "class token beside the mean of the patch tokens",
+}
+_COLOUR: Final = {
+    "grayscale": "grayscale",
+    "reinhard": "Reinhard: mean and deviation in LAB",
+    "macenko": "Macenko: stain vectors and concentrations",
+    "vahadane": "Vahadane: sparse stain vectors and concentrations",
+}
+_FIT: Final = {
+    "squeeze": "squeezed to the square",
+    "crop": "centre crop after fitting the short side",
+    "pad": "padded with black",
+}
+_BALANCE: Final = {
+    "none": "none",
+    "oversample": "oversample: flipped and rotated copies of minority images",
+    "class-weights": "class weights in the loss",
+    "weighted-sampler": "weighted sampler: classes equally likely in an epoch",
+    "smote-pixels": "SMOTE in pixel space: mixtures of near images of a class",
+    "smote-features": "SMOTE on frozen features: mixtures of near ones of a class",
 }
 
 Pairs = list[tuple[str, str]]
@@ -30,22 +59,75 @@ Pairs = list[tuple[str, str]]
 def settings(run: RunFolder) -> Pairs:
     """Task, model, training, input and split as pairs of term and description."""
     recipe = run.recipe
-    model, preprocess = recipe.get("model", {}), recipe.get("preprocess", {})
-    weights = without_machine(str(model.get("weights")))
     return [
         ("Task", f"{TASKS.get(run.task, run.task)}: {', '.join(run.classes)}"),
-        ("Model", f"{model.get('backbone')}, weights {weights}"),
+        *_magnifications(recipe.get("data", {})),
+        *_model(recipe.get("model", {})),
         *_training(run),
-        (
-            "Input",
-            f"{preprocess.get('size')} × {preprocess.get('size')}, {preprocess.get('fit')}, "
-            f"normalization {preprocess.get('normalize')}",
-        ),
-        ("Balance", f"{recipe.get('balance', {}).get('method', 'none')}"),
+        *_input(recipe.get("preprocess", {})),
+        *_augmentation(recipe.get("augment", {})),
+        ("Balance", _balance(recipe.get("balance", {}))),
         ("Split", _split(recipe.get("split", {}))),
         ("Stratified", "yes" if recipe.get("split", {}).get("stratify") else "no"),
         ("Seed", str(recipe.get("seed"))),
     ]
+
+
+def _magnifications(data: Mapping[str, Any]) -> Pairs:
+    only = [f"{m}X" for m in data.get("magnifications") or ()]
+    return [("Magnifications", f"{', '.join(only)} alone")] if only else []
+
+
+def _model(model: Mapping[str, Any]) -> Pairs:
+    if model.get("backbone") == HANDCRAFTED:
+        return [("Model", "handcrafted features: Hu moments, Haralick textures, colour histogram")]
+    weights = without_machine(str(model.get("weights")))
+    says = f"{model.get('backbone')}, weights {weights}"
+    if model.get("weights") == "none":
+        says += " (random start)"
+    args = model.get("args") or {}
+    if args:
+        says += f"; {', '.join(f'{k} {v}' for k, v in args.items())}"
+    pairs = [("Model", says)]
+    features = model.get("features", "pooled")
+    if features != "pooled":
+        pairs.append(("Features", f"{features}: {_FEATURES.get(features, features)}"))
+    return pairs
+
+
+def _input(preprocess: Mapping[str, Any]) -> Pairs:
+    size, fit = preprocess.get("size"), str(preprocess.get("fit"))
+    pairs = [
+        (
+            "Input",
+            f"{size} × {size}, {_FIT.get(fit, fit)}, normalization {preprocess.get('normalize')}",
+        )
+    ]
+    colour = preprocess.get("colour", "none")
+    if colour != "none":
+        says = _COLOUR.get(colour, colour)
+        if colour != "grayscale":
+            reference = preprocess.get("reference", "train")
+            name = without_machine(str(reference))
+            says += "; reference: " + (
+                "the training photograph nearest to the median" if reference == "train" else name
+            )
+        pairs.append(("Colour", says))
+    return pairs
+
+
+def _augmentation(augment: Mapping[str, Any]) -> Pairs:
+    says = ["flips and right-angle rotations"] if augment.get("flips") else []
+    says += [f"{k}, strength {_plain(augment[k])}" for k in ("colour", "stain") if augment.get(k)]
+    return [("Augmentation", "; ".join(says))] if says else []
+
+
+def _balance(balance: Mapping[str, Any]) -> str:
+    method = str(balance.get("method", "none"))
+    says = _BALANCE.get(method, method)
+    if balance.get("when") == "before-val-leaky":
+        says += "; copied before the validation draw, so that copies stand on both sides of it"
+    return says
 
 
 def _split(split: Mapping[str, Any]) -> str:
@@ -63,14 +145,45 @@ def _split(split: Mapping[str, Any]) -> str:
 
 def _training(run: RunFolder) -> Pairs:
     train = run.recipe.get("train", {})
-    if train.get("method") == "probe":
+    method = train.get("method")
+    if method == "probe":
         return _probe(run, train)
-    return _finetune(train) if train.get("method") == "finetune" else []
+    if method not in ("finetune", "dense"):
+        return []
+    dropout = run.recipe.get("model", {}).get("dropout")
+    says = _dense(run, train) if method == "dense" else _trainable(train.get("trainable", "all"))
+    return [
+        ("Training", f"{method}: {says}"),
+        *([("Dropout", _plain(dropout))] if dropout else []),
+        *_by_gradient(train),
+    ]
+
+
+def _trainable(layers: object) -> str:
+    """How much of the backbone is trained: ``all`` or the number of its last layer groups."""
+    if layers == "all":
+        return "all layers"
+    if layers == 0:
+        return "the head alone, the backbone frozen"
+    which = "last layer group" if layers == 1 else f"last {layers} layer groups"
+    return f"the {which} and the head, the rest frozen"
+
+
+def _dense(run: RunFolder, train: Mapping[str, Any]) -> str:
+    hidden = train.get("hidden") or ()
+    if not hidden:
+        return f"{_frozen(run)}, one fully connected layer"
+    widths = ", ".join(map(str, hidden))
+    return f"{_frozen(run)}, {len(hidden) + 1} fully connected layers (hidden: {widths})"
 
 
 def _probe(run: RunFolder, train: Mapping[str, Any]) -> Pairs:
     head = str(train.get("head", "logistic"))
-    pairs = [("Training", f"probe: frozen features, {_HEADS.get(head, head)}")]
+    pairs = [("Training", f"probe: {_frozen(run)}, {_HEADS.get(head, head)}")]
+    if head == "random-forest":
+        return [*pairs, ("Trees", _plain(train.get("trees"))), *_precision(train)]
+    if head == "knn":
+        return [*pairs, ("Neighbours", _plain(train.get("neighbours"))), *_precision(train)]
     offered = train.get("c")
     offered = offered if isinstance(offered, list) else [offered]
     if offered != [None]:
@@ -79,6 +192,11 @@ def _probe(run: RunFolder, train: Mapping[str, Any]) -> Pairs:
             says += f" offered; chosen: {_chosen(run)}"
         pairs.append(("Regularization", f"C {says}"))
     return [*pairs, *_precision(train)]
+
+
+def _frozen(run: RunFolder) -> str:
+    handcrafted = run.recipe.get("model", {}).get("backbone") == HANDCRAFTED
+    return "handcrafted features" if handcrafted else "frozen features"
 
 
 def _chosen(run: RunFolder) -> str:
@@ -90,8 +208,8 @@ def _chosen(run: RunFolder) -> str:
     return ", ".join(f"{c:g} ({plural(n, 'model')})" for c, n in sorted(found.items()))
 
 
-def _finetune(train: Mapping[str, Any]) -> Pairs:
-    pairs = [("Training", "finetune: all layers")]
+def _by_gradient(train: Mapping[str, Any]) -> Pairs:
+    pairs: Pairs = []
     if "epochs" in train:
         pairs.append(("Epochs", f"{train['epochs']}, batches of {train.get('batch_size')}"))
     if "optimizer" in train:

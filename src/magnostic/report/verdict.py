@@ -11,6 +11,7 @@ from magnostic.report.words import interval, level, ordered, plural, points, pro
 #: Grouped protocols beside the main one, strictest first, and how a sentence on them starts.
 _OTHERS: Final = {
     "accession": "With lab numbers kept apart (accession-disjoint),",
+    "source": "With data sets kept apart (source-disjoint),",
     "official": "On the official folds,",
 }
 _BLIND: Final = "the percentile bootstrap cannot show uncertainty here"

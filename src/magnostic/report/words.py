@@ -32,6 +32,12 @@ PROTOCOLS: Final = {
         "accession-disjoint",
         "All slides of a lab number, likely one person, stand on one side: the strictest.",
     ),
+    "source": ProtocolWords(
+        "Source-disjoint",
+        "source-disjoint",
+        "All images of a data set stand on one side: what is tested comes from elsewhere. "
+        "Intervals show variation between patients, not between data sets.",
+    ),
     "official": ProtocolWords(
         "Official folds",
         "official-fold",
@@ -46,7 +52,7 @@ PROTOCOLS: Final = {
     ),
 }
 #: From the figure to believe first to the one to believe last.
-ORDER: Final = ("patient", "accession", "official", "random")
+ORDER: Final = ("patient", "accession", "source", "official", "random")
 
 METRICS: Final = {
     "accuracy": "Accuracy",

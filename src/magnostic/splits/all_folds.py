@@ -37,7 +37,8 @@ def make(selection: Selection, recipe: Recipe, y: pd.Series) -> Folds:
         draws = []
         for repeat in range(repeats):
             fold = _draw(selection, recipe, y, protocol, repeat)
-            _require_tests(fold, protocol, repeat, split.folds)
+            wanted = 1 if protocol == "official" else grouped.n_folds(selection, split, protocol)
+            _require_tests(fold, protocol, repeat, wanted)
             draws.append(fold)
             tables.append(
                 pd.DataFrame(
@@ -78,15 +79,17 @@ def _draw(
     return grouped.draw(selection, y, recipe.split, protocol, rng)
 
 
-def _require_tests(fold: NDArray[np.int64], protocol: str, repeat: int, folds: int) -> None:
-    """Raise SplitError where a fold that the recipe asks for would test nothing."""
-    wanted = 1 if protocol == "official" else folds
+def _require_tests(fold: NDArray[np.int64], protocol: str, repeat: int, wanted: int) -> None:
+    """Raise SplitError where one of the folds that are wanted would test nothing."""
     lacking = sorted(set(range(wanted)) - {int(f) for f in np.unique(fold)})
     if lacking:
         advice = "fewer folds" if wanted > 1 else "a larger split.test_fraction"
+        advice += ", or more patients"
+        if protocol == "source" and wanted == 1:
+            advice = "split.folds 2 or more, so that each data set is tested once"
         raise SplitError(
             f"protocol {protocol}, repeat {repeat}: fold {lacking[0]} would test no image; there "
-            f"are too few groups for it. Give {advice}, or more patients"
+            f"are too few groups for it. Give {advice}"
         )
 
 
@@ -99,7 +102,7 @@ def _tell(
         "folds": [sorted({int(f) for f in np.unique(d)} - {-1}) for d in draws],
         "test_images": [[int((d == f).sum()) for f in _folds(d)] for d in draws],
     }
-    if protocol in ("patient", "accession"):
+    if protocol in ("patient", "accession", "source"):
         group = grouped.groups(selection, protocol)
         told["n_groups"] = int(group.max()) + 1
         told["test_groups"] = [[len(np.unique(group[d == f])) for f in _folds(d)] for d in draws]

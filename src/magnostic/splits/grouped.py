@@ -1,4 +1,4 @@
-"""Whole patients, or whole accessions, on one side."""
+"""Whole patients, accessions, or data sets on one side."""
 
 from __future__ import annotations
 
@@ -14,11 +14,16 @@ from magnostic.splits.balance import deal_groups
 from magnostic.splits.policies import Selection, codes, join
 
 #: The column whose values a protocol keeps on one side; official's validation draw: patients.
-GROUP_COLUMN: Final = {"patient": "patient_id", "accession": "accession", "official": "patient_id"}
+GROUP_COLUMN: Final = {
+    "patient": "patient_id",
+    "accession": "accession",
+    "official": "patient_id",
+    "source": "source",
+}
 
 
 def groups(selection: Selection, protocol: str) -> NDArray[np.int64]:
-    """The group of each image, int64 [N]: patient or accession, merged where units join them.
+    """The group of each image, int64 [N]: patient, accession or source, merged where units join.
 
     Raises SplitError where an image has no patient, or accession.
     """
@@ -37,10 +42,24 @@ def groups(selection: Selection, protocol: str) -> NDArray[np.int64]:
                 "slide), filled for every image"
             )
             other = "random"
+        if selection.table["source"].nunique() > 1:
+            other += ",source"
         raise SplitError(
             f"protocol {protocol}: {lacking}, so {advice}, or use --split.protocols {other}"
         )
     return join(codes(selection.table[column]), selection.unit.to_numpy())
+
+
+def known_patients(selection: Selection) -> NDArray[np.int64]:
+    """The patient of each image, int64 [N]; an image without one is a group of its own."""
+    return join(codes(selection.table["patient_id"]), selection.unit.to_numpy())
+
+
+def n_folds(selection: Selection, split: Split, protocol: str) -> int:
+    """``split.folds``, but under protocol ``source`` at most one for each data set."""
+    if protocol != "source":
+        return split.folds
+    return min(split.folds, int(groups(selection, protocol).max()) + 1)
 
 
 def draw(
@@ -53,20 +72,23 @@ def draw(
     """
     group = groups(selection, protocol)
     n_groups = int(group.max()) + 1
+    if protocol == "source":
+        _check_sources(selection, y, n_groups)
     if n_groups < 2:
         raise SplitError(
             f"protocol {protocol}: all images are in one group by {GROUP_COLUMN[protocol]}, "
             "which can't be split; add patients, or use --split.protocols random"
         )
-    if n_groups < split.folds:
+    folds = n_folds(selection, split, protocol)
+    if n_groups < folds:
         raise SplitError(
             f"protocol {protocol}: {n_groups} groups by {GROUP_COLUMN[protocol]} are too few for "
             f"split.folds {split.folds}; use at most {n_groups} folds, or add patients"
         )
-    if split.folds == 1:
+    if folds == 1:
         rows = np.arange(len(group))
         return held_out(group, y, rows, split.test_fraction, split.stratify, rng) - 1
-    share = np.full(split.folds, 1 / split.folds)
+    share = np.full(folds, 1 / folds)
     return deal_groups(_counts(group, y, split.stratify), share, rng)[group]
 
 
@@ -91,6 +113,26 @@ def held_out(
         keep=_counts(local, classes, True),
     )
     return bins[local]
+
+
+def _check_sources(selection: Selection, y: pd.Series, n_groups: int) -> None:
+    """Raise SplitError where nothing learnt from one data set could be tested on another."""
+    names = ", ".join(sorted(selection.table["source"].unique()))
+    if selection.table["source"].nunique() < 2:
+        raise SplitError(
+            f"protocol source: all images are of one data set ({names}); give another one with "
+            "--data, or use --split.protocols patient"
+        )
+    if n_groups < 2:
+        raise SplitError(
+            f"protocol source: photographs with the same pixels tie all data sets ({names}) "
+            "together; set data.duplicates to drop, or leave one of the sets out"
+        )
+    if (selection.table["source"].groupby(y.to_numpy()).nunique() < 2).all():
+        raise SplitError(
+            f"protocol source: no class stands in two data sets ({names}), so that nothing learnt "
+            "from one can be tested on another; say what labels mean with --label-map FILE.yaml"
+        )
 
 
 def _counts(group: NDArray[np.int64], y: pd.Series, stratify: bool) -> NDArray[np.int64]:

@@ -24,7 +24,8 @@ def parts(
     """Train, validation and test part of one fold.
 
     Validation images are drawn from those not tested, by the same grouping as the protocol's
-    (official: by patient), ``ceil(val_fraction * n)`` of them where images may be parted.
+    (official and source: by patient), ``ceil(val_fraction * n)`` of them where images may be
+    parted.
 
     Raises SplitError where the folds hold no such fold or other images, LeakError where parts
     share what the protocol keeps apart.
@@ -59,7 +60,10 @@ def parts(
             "part": pd.Series(part, index=selection.table.index, dtype="str"),
         }
     )
-    result = Parts(frame, {**made, "protocol": protocol, "repeat": repeat, "fold": fold})
+    told = {**made, "protocol": protocol, "repeat": repeat, "fold": fold}
+    if protocol == "source":  # may have fewer folds than the recipe's other protocols
+        told["folds"] = len(set(held[held >= 0]))
+    result = Parts(frame, told)
     check_parts(frame)
     assert_disjoint(result, selection)
     return result
@@ -89,19 +93,23 @@ def assert_disjoint(made: Parts, selection: Selection) -> None:
     """Raise LeakError where two parts share a unit, or a group that the protocol keeps apart.
 
     The official files are taken as they are: only their validation draw is held to patients.
+    Under protocol ``source``, train and val share data sets, but no patient.
     """
     part = made.table.set_index("image_id")["part"].reindex(selection.table["image_id"])
     part = part.reset_index(drop=True)
     protocol = str(made.table["protocol"].iloc[0])
-    checks = {"image unit (same pixels, or a slide with two labels)": selection.unit}
-    if protocol in grouped.GROUP_COLUMN:
-        column = grouped.GROUP_COLUMN[protocol]
-        checks[column] = selection.table[column]
     if protocol == "official":
         part = part.where(part != "test")
-    for what, group in checks.items():
-        known = part.notna() & group.notna()
-        pairs = pd.DataFrame({"group": group[known], "part": part[known]}).drop_duplicates()
+    checks = {"image unit (same pixels, or a slide with two labels)": (selection.unit, part)}
+    if protocol == "source":
+        checks["patient_id"] = (selection.table["patient_id"], part)
+        checks["source"] = (selection.table["source"], part.replace("val", "train"))
+    elif protocol in grouped.GROUP_COLUMN:
+        column = grouped.GROUP_COLUMN[protocol]
+        checks[column] = (selection.table[column], part)
+    for what, (group, side) in checks.items():
+        known = side.notna() & group.notna()
+        pairs = pd.DataFrame({"group": group[known], "part": side[known]}).drop_duplicates()
         shared = pairs["group"][pairs["group"].duplicated()].unique()
         if len(shared):
             sides = sorted(pairs.loc[pairs["group"] == shared[0], "part"])
@@ -123,5 +131,8 @@ def _draw_val(
 ) -> NDArray[np.int64]:
     if protocol not in grouped.GROUP_COLUMN:
         return random_images.held_out(selection, y, rows, fraction, stratify, rng)
-    group = grouped.groups(selection, protocol)
+    if protocol == "source":  # a whole data set would be too much to set aside
+        group = grouped.known_patients(selection)
+    else:
+        group = grouped.groups(selection, protocol)
     return grouped.held_out(group, y, rows, fraction, stratify, rng)

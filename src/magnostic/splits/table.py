@@ -7,7 +7,7 @@ is tested. Membership only, never images x folds.
 column     type    meaning
 =========  ======  ============================================================================
 image_id   string  as in the images table; images dropped by a policy have no row
-protocol   string  ``random``, ``patient``, ``accession``, ``official``, …
+protocol   string  ``random``, ``patient``, ``accession``, ``official``, ``source``
 repeat     int16   0..repeats-1 (official: the fold file's number minus one)
 fold       int16   the fold in which this image is tested; -1: never tested in this repeat
 =========  ======  ============================================================================

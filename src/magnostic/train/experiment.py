@@ -8,6 +8,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,27 +19,38 @@ from torch import nn
 
 from magnostic import splits
 from magnostic.audit.fitted import fitted_hash
+from magnostic.data.derived import derived
 from magnostic.data.images import Images, classes, targets
 from magnostic.data.pixels import Pixels, open_pixels
-from magnostic.errors import SplitError
-from magnostic.models import weights
+from magnostic.errors import RecipeError, SplitError
+from magnostic.models import encoders, handcrafted, heads, weights
 from magnostic.models.classifier import Classifier, Spec
-from magnostic.preprocess import zscore
-from magnostic.recipe import Finetune, Probe, Recipe
+from magnostic.models.encoders import Encoder
+from magnostic.preprocess import colour, zscore
+from magnostic.preprocess.colour import Colour
+from magnostic.recipe import HANDCRAFTED, Dense, Finetune, Probe, Recipe
 from magnostic.splits.table import Folds
-from magnostic.train import device, predict
+from magnostic.train import colours, device, predict
+from magnostic.train.inputs import Photographs
 
 #: Normalizations that do not depend on the split.
-_FIXED = ("imagenet", "backbone", "none")
+_FIXED = ("image", "imagenet", "backbone", "none")
 
 
 def resolve(recipe: Recipe) -> Recipe:
     """Replace every ``auto`` by what will be used on this device."""
     normalize = recipe.preprocess.normalize
+    if recipe.model.backbone == HANDCRAFTED:
+        if normalize not in ("auto", "none"):
+            raise RecipeError(
+                f"preprocess.normalize {normalize}: backbone handcrafted sees plain pixels; "
+                "set preprocess.normalize none"
+            )
+        normalize = "none"
     if normalize == "auto":
-        normalize = "backbone" if isinstance(recipe.train, Probe) else "train"
+        normalize = "train" if isinstance(recipe.train, Finetune) else "backbone"
     used: dict[str, object] = {"precision": device.precision(recipe.train.precision)}
-    if isinstance(recipe.train, Finetune) and recipe.split.val_fraction == 0:
+    if not isinstance(recipe.train, Probe) and recipe.split.val_fraction == 0:
         used["select"] = "last"
     return recipe.model_copy(
         update={
@@ -53,7 +66,9 @@ def load_source(recipe: Recipe) -> weights.Source | None:
     RecipeError where the backbone does not take the recipe's input size.
     """
     model = recipe.model
-    weights.require_size(model.backbone, recipe.preprocess.size)
+    if model.backbone == HANDCRAFTED:
+        return None
+    weights.require_size(model.backbone, recipe.preprocess.size, model.args)
     return None if model.weights == "none" else weights.resolve(model.weights, model.backbone)
 
 
@@ -70,6 +85,7 @@ class Experiment:
     images: Images
     source: weights.Source | None
     _features: NDArray[np.float32] | None = field(default=None, init=False)
+    _features_key: str | None = field(default=None, init=False)
 
     @cached_property
     def selection(self) -> splits.Selection:
@@ -116,65 +132,157 @@ class Experiment:
         found: NDArray[np.intp] = pd.Index(self.table["image_id"]).get_indexer(pd.Index(image_ids))
         return found
 
-    def statistics(self, rows: NDArray[np.intp]) -> zscore.Statistics:
-        """Mean and deviation for the z-score, computed on ``rows`` of the table if at all."""
+    @cached_property
+    def described(self) -> NDArray[np.float32]:
+        """float32 [M, K]: parameters of each cached photograph for the method of colour."""
+        return colours.describe(self.pixels, self.recipe.preprocess.colour)
+
+    def colour_for(self, rows: NDArray[np.intp]) -> tuple[Colour, list[str]]:
+        """The change of colour, its reference chosen among ``rows`` of the table.
+
+        Also the ids of the photographs that it was chosen from (empty: none of ours).
+        BadInput where a reference file cannot be read or is too pale.
+        """
+        preprocess = self.recipe.preprocess
+        if preprocess.colour not in colours.TO_REFERENCE:
+            return Colour(preprocess.colour, None, ()), []
+        if preprocess.reference != "train":
+            return colours.from_file(preprocess), []
+        here = self.pixel_rows[rows]
+        chosen = colours.reference(self.pixels, preprocess.colour, here)
+        target = tuple(float(v) for v in self.described[here[chosen]])
+        ids = self.table["image_id"].iloc[rows].tolist()
+        return Colour(preprocess.colour, str(ids[chosen]), target), ids
+
+    def fell_back(self) -> dict[str, object] | None:
+        """How many photographs the method of colour left as they are; None if it can't."""
+        method = self.recipe.preprocess.colour
+        if method not in colours.TO_REFERENCE:
+            return None
+        left = np.flatnonzero(np.isnan(self.described[self.pixel_rows]).any(axis=1))
+        ids = self.table["image_id"].iloc[left].tolist()
+        return {"method": method, "fell_back": len(ids), "of": len(self.table), "ids": ids}
+
+    def photographs(self, chosen: Colour) -> Photographs:
+        """All rows of the table, after this change of colour."""
+        return Photographs(self.pixels.array, self.pixel_rows, chosen, self.described)
+
+    def statistics(
+        self, photographs: Photographs, rows: NDArray[np.intp]
+    ) -> tuple[zscore.Statistics, list[str]]:
+        """Mean and deviation for the z-score, and the ids that they were computed on, if any."""
         kind = self.recipe.preprocess.normalize
         if kind == "imagenet":
-            return zscore.IMAGENET
-        if kind == "none":
-            return (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+            return zscore.IMAGENET, []
+        if kind in ("none", encoders.PER_IMAGE):
+            return ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)), []
         if kind == "backbone":
             if self.source is not None and self.source.mean and self.source.std:
-                return self.source.mean, self.source.std
-            return weights.pretrained_statistics(self.recipe.model.backbone)
-        return zscore.of_rows(self.pixels.array, self.pixel_rows[rows])
+                return (self.source.mean, self.source.std), []
+            return weights.pretrained_statistics(self.recipe.model.backbone), []
+        cpu = torch.device("cpu")
+        found = zscore.of_rows(lambda some: photographs.images(some, cpu).numpy(), rows)
+        return found, self.table["image_id"].iloc[rows].tolist()
 
-    def network(self, stats: zscore.Statistics) -> Classifier:
-        """A fresh network with the initial weights; the head is random, by the recipe's seed."""
-        backbone = copy.deepcopy(self._backbone)
-        torch.manual_seed(self.recipe.seed)
-        network = Classifier(backbone, len(self.classes), *stats, self.recipe.model.dropout)
+    def encoder(self, stats: zscore.Statistics) -> Encoder:
+        """A fresh encoder with the initial weights, on the device."""
+        model = self.recipe.model
+        if model.backbone == HANDCRAFTED:
+            return encoders.Handcrafted()
+        network = encoders.Network(
+            copy.deepcopy(self._backbone),
+            *stats,
+            per_image=self.recipe.preprocess.normalize == encoders.PER_IMAGE,
+            features=model.features,
+        )
         return network.to(device.torch_device())
 
     @cached_property
     def _backbone(self) -> nn.Module:
         torch.manual_seed(self.recipe.seed)
-        return weights.build(self.recipe.model.backbone, self.source)
+        model = self.recipe.model
+        return weights.build(model.backbone, self.source, model.args)
 
-    def frozen_features(self, model: Classifier) -> NDArray[np.float32]:
-        """Features of every row of the table, float32 [N, D]; computed once where they can be."""
-        train = self.recipe.train
-        shared = self.recipe.preprocess.normalize in _FIXED
-        if shared and self._features is not None:
-            return self._features
-        found = predict.features(
-            model,
-            self.pixels.array,
-            self.pixel_rows,
-            batch_size=train.batch_size,
-            precision=device.precision(train.precision),
-        )
-        self._features = found if shared else None
-        return found
+    @cached_property
+    def _backbone_digest(self) -> str:
+        digest = hashlib.blake2b(digest_size=16)
+        for name, tensor in self._backbone.state_dict().items():
+            digest.update(name.encode())
+            digest.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
 
-    def spec(self, stats: zscore.Statistics) -> Spec:
+    def frozen_features(
+        self, encoder: Encoder, stats: zscore.Statistics, photographs: Photographs
+    ) -> NDArray[np.float32]:
+        """Features of every row of the table, float32 [N, D]; computed once where they can be.
+
+        Those that do not depend on the split are kept in the cache, for every run that shares
+        photographs, preprocessing and weights.
+        """
+        train, model = self.recipe.train, self.recipe.model
+        precision = device.precision(train.precision)
+        handcrafted_ = model.backbone == HANDCRAFTED
+        described = {
+            "pixels": self.pixels.key,
+            "colour": photographs.colour.as_dict(),
+            "version": colour.VERSION,
+            "encoder": handcrafted.VERSION if handcrafted_ else self._backbone_digest,
+            "backbone": model.backbone,
+            "args": model.args,
+            "features": model.features,
+            "normalize": [self.recipe.preprocess.normalize == encoders.PER_IMAGE, stats],
+            "precision": "fp32" if handcrafted_ else precision,
+            "batch": 0 if handcrafted_ else train.batch_size,
+            "device": str(device.torch_device()),
+            "libraries": [version(name) for name in ("torch", "timm", "numpy")],
+        }
+        key = json.dumps(described, sort_keys=True)
+        if key != self._features_key:
+            every = Photographs(
+                photographs.array,
+                np.arange(len(photographs.array)),
+                photographs.colour,
+                photographs.described,
+            )
+
+            def compute() -> NDArray[np.float32]:
+                return predict.features(
+                    Classifier(encoder, nn.Identity()),
+                    every,
+                    every.rows,
+                    batch_size=train.batch_size,
+                    precision=precision,
+                )
+
+            preprocess = self.recipe.preprocess
+            fixed = preprocess.normalize in _FIXED and preprocess.colour not in colours.TO_REFERENCE
+            found = derived("features", key, len(every.rows), compute) if fixed else compute()
+            self._features_key, self._features = key, found
+        assert self._features is not None
+        return self._features[self.pixel_rows]
+
+    def spec(self, chosen: Colour, stats: zscore.Statistics, head: nn.Module) -> Spec:
         """The description that is stored beside the weights."""
         recipe, train = self.recipe, self.recipe.train
         return Spec(
             backbone=recipe.model.backbone,
+            args=weights.merged_args(self.source, recipe.model.args),
+            features=recipe.model.features,
             weights=self.source.name if self.source else "random",
             weights_sha256=self.source.sha256 if self.source else None,
             classes=list(self.classes),
             task=recipe.task,
             size=recipe.preprocess.size,
             fit=recipe.preprocess.fit,
+            colour=chosen.as_dict(),
             normalize=recipe.preprocess.normalize,
             mean=stats[0],
             std=stats[1],
             precision=train.precision,
             batch_size=train.batch_size,
-            head=train.head if isinstance(train, Probe) else "finetune",
-            dropout=recipe.model.dropout,
+            method=train.head if isinstance(train, Probe) else train.method,
+            head=heads.describe(head),
+            dropout=0.0 if isinstance(train, Dense) else recipe.model.dropout,
         )
 
     def fingerprint(self, image_ids: Sequence[str]) -> dict[str, object]:
@@ -188,6 +296,10 @@ class Experiment:
         """What must be the same for an interrupted run to go on; free of the machine's paths."""
         recipe = self.recipe.model_dump(mode="json")
         recipe["split"]["official_dir"] = None  # the folds themselves count
+        reference = Path(self.recipe.preprocess.reference)
+        if str(reference) != "train" and reference.is_file():
+            digest = hashlib.sha256(reference.read_bytes()).hexdigest()
+            recipe["preprocess"]["reference"] = [reference.name, digest]
         if self.source is not None:
             recipe["model"]["weights"] = [self.source.name, self.source.sha256]
         members = folds.table[["image_id", "protocol", "repeat", "fold"]].astype("str")

@@ -1,4 +1,4 @@
-"""Fine-tuning of all layers: the paper's loop.
+"""Training by gradient descent: the paper's loop, for networks and for heads over features.
 
 Every process draws the same global batches and computes its share of each.
 """
@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -21,12 +22,14 @@ from torch.nn import functional
 
 from magnostic.errors import RunFailed
 from magnostic.files import write_text
-from magnostic.models.classifier import Classifier
-from magnostic.preprocess.balance import Samples, apply_symmetries
+from magnostic.preprocess import augment
+from magnostic.preprocess.balance import Samples
 from magnostic.progress import say, track
-from magnostic.recipe import Finetune
-from magnostic.train import checkpoint
+from magnostic.recipe import Augment, Dense, Finetune
+from magnostic.train import checkpoint, device
 from magnostic.train.checkpoint import Progress
+from magnostic.train.device import Precision
+from magnostic.train.inputs import Inputs
 from magnostic.train.schedule import learning_rate
 
 
@@ -35,31 +38,43 @@ class Job:
     """What is trained on what.
 
     Attributes:
-        pixels: uint8 [M, S, S, 3].
-        pixel_rows: row in ``pixels`` of each photograph; two names of one photograph share a row.
-        y: class index of each photograph.
-        train, val: positions of photographs, with the symmetry to apply.
-        class_weights: float32 [C], or None.
+        inputs: photographs or features.
+        y: class index of each of them.
+        train, val: positions among them, with what is done to each.
+        class_weights: float32 [C] of the loss, or None.
+        sampling: float64 [len(train)], the probability with which each sample is drawn in an
+            epoch of as many draws; None: each once.
+        recipe: the settings.
+        augment: random changes of training photographs.
+        precision: of the arithmetic.
         identity: what must agree for a checkpoint to be resumed (recipe, data and split hashes).
+        brief: training takes seconds: no line an epoch, no checkpoint.
     """
 
-    pixels: NDArray[np.uint8]
-    pixel_rows: NDArray[np.intp]
+    inputs: Inputs
     y: NDArray[np.intp]
     train: Samples
     val: Samples
     class_weights: NDArray[np.float32] | None
-    recipe: Finetune
+    sampling: NDArray[np.float64] | None
+    recipe: Finetune | Dense
+    augment: Augment
+    precision: Precision
     seed: int
     identity: str
+    brief: bool = False
 
 
-def finetune(model: Classifier, job: Job, folder: Path, accelerator: Accelerator) -> Classifier:
+Module = TypeVar("Module", bound=nn.Module)
+
+
+def finetune(model: Module, job: Job, folder: Path) -> Module:
     """Train, keeping the best weights by validation, and return the model with them loaded.
 
     Writes ``history.jsonl`` after each epoch, and a checkpoint from which an interrupted run goes
     on. Raises RunFailed when the loss is no longer finite.
     """
+    accelerator = device.accelerator(job.precision)
     recipe = job.recipe
     model = model.to(accelerator.device)
     optimizer = _optimizer(model, recipe)
@@ -83,21 +98,35 @@ def finetune(model: Classifier, job: Job, folder: Path, accelerator: Accelerator
         if score is None or progress.best_score is None or score > progress.best_score:
             progress.best_score, progress.best_epoch = score, progress.epoch
             best = checkpoint.copy_state(model)
-        if accelerator.is_main_process:
+        if accelerator.is_main_process and not job.brief:
             _report(progress, recipe)
-            lines = "".join(json.dumps(entry) + "\n" for entry in progress.history)
-            write_text(folder / "history.jsonl", lines)
+            _write_history(progress, folder)
             scaler = accelerator.scaler.state_dict() if accelerator.scaler is not None else {}
             checkpoint.save(
                 folder / "checkpoint", model, best, optimizer, progress, job.identity, scaler
             )
+    if accelerator.is_main_process and job.brief:
+        _write_history(progress, folder)
     model.load_state_dict(best)
     return model.eval()
 
 
-def order(seed: int, epoch: int, count: int) -> NDArray[np.intp]:
-    """The order of samples in an epoch; from seed and epoch alone, so a resumed run repeats it."""
-    return np.random.default_rng([seed, epoch]).permutation(count)
+def _write_history(progress: Progress, folder: Path) -> None:
+    lines = "".join(json.dumps(entry) + "\n" for entry in progress.history)
+    write_text(folder / "history.jsonl", lines)
+
+
+def order(
+    seed: int, epoch: int, count: int, sampling: NDArray[np.float64] | None = None
+) -> NDArray[np.intp]:
+    """The samples of an epoch in order; from seed and epoch alone, so a resumed run repeats it.
+
+    Each once, or with ``sampling`` (float64 [count], summing to 1) drawn with replacement.
+    """
+    rng = np.random.default_rng([seed, epoch])
+    if sampling is None:
+        return rng.permutation(count)
+    return rng.choice(count, size=count, p=sampling)
 
 
 def batch_starts(count: int, size: int) -> list[int]:
@@ -111,7 +140,7 @@ def batch_starts(count: int, size: int) -> list[int]:
     return [*starts, count]
 
 
-def _optimizer(model: nn.Module, recipe: Finetune) -> torch.optim.Optimizer:
+def _optimizer(model: nn.Module, recipe: Finetune | Dense) -> torch.optim.Optimizer:
     parameters = [p for p in model.parameters() if p.requires_grad]
     if recipe.optimizer == "adam":
         return torch.optim.Adam(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay)
@@ -129,18 +158,24 @@ def _epoch(
 ) -> dict[str, float]:
     recipe = job.recipe
     torch.manual_seed(job.seed * 1_000_003 + epoch)  # dropout: the same after a resume
-    samples = job.train.take(order(job.seed, epoch, len(job.train)))
+    samples = job.train.take(order(job.seed, epoch, len(job.train), job.sampling))
     starts = batch_starts(len(samples), recipe.batch_size)
     batches = len(starts) - 1
     weights = _tensor(job.class_weights, accelerator)
     model.train()
     totals = torch.zeros(3, dtype=torch.float64, device=accelerator.device)
     rate = recipe.lr
-    steps = track(range(batches), f"epoch {epoch + 1}/{recipe.epochs}", batches)
-    for step in steps:
+    steps = range(batches)
+    for step in steps if job.brief else track(steps, f"epoch {epoch + 1}/{recipe.epochs}", batches):
         batch = np.arange(starts[step], starts[step + 1])
         share = batch[accelerator.process_index :: accelerator.num_processes]
         images, y = _batch(job, samples, share, accelerator)
+        if job.augment.active:
+            images = augment.jitter(
+                images,
+                job.augment,
+                _generator(job.seed, epoch, step, accelerator.process_index),
+            )
         rate = learning_rate(epoch * batches + step, recipe.epochs * batches, recipe)
         for group in optimizer.param_groups:
             group["lr"] = rate
@@ -194,20 +229,22 @@ def _chunks(count: int, size: int) -> Iterator[NDArray[np.intp]]:
 def _batch(
     job: Job, samples: Samples, index: NDArray[np.intp], accelerator: Accelerator
 ) -> tuple[Tensor, Tensor]:
-    rows = samples.rows[index]
-    images = torch.from_numpy(job.pixels[job.pixel_rows[rows]]).to(
-        accelerator.device, non_blocking=True
-    )
-    symmetry = torch.from_numpy(samples.symmetry[index]).to(accelerator.device)
-    y = torch.from_numpy(job.y[rows]).to(accelerator.device)
-    return apply_symmetries(images, symmetry), y
+    some = samples.take(index)
+    y = torch.from_numpy(job.y[some.rows]).to(accelerator.device)
+    return job.inputs.batch(some, accelerator.device), y
+
+
+def _generator(*seeds: int) -> torch.Generator:
+    """Random numbers of one step, the same whenever it is repeated."""
+    state = int(np.random.SeedSequence(seeds).generate_state(1, np.uint64)[0])
+    return torch.Generator().manual_seed(state)
 
 
 def _tensor(values: NDArray[np.float32] | None, accelerator: Accelerator) -> Tensor | None:
     return None if values is None else torch.from_numpy(values).to(accelerator.device)
 
 
-def _score(line: dict[str, float], recipe: Finetune) -> float | None:
+def _score(line: dict[str, float], recipe: Finetune | Dense) -> float | None:
     """Higher is better; None where the last epoch counts."""
     if recipe.select == "last" or "val_loss" not in line:
         return None
@@ -215,7 +252,7 @@ def _score(line: dict[str, float], recipe: Finetune) -> float | None:
     return score if np.isfinite(score) else -sys.float_info.max
 
 
-def _report(progress: Progress, recipe: Finetune) -> None:
+def _report(progress: Progress, recipe: Finetune | Dense) -> None:
     line = progress.history[-1]
     text = f"epoch {progress.epoch}/{recipe.epochs}: loss {line['train_loss']:.4f}, "
     text += f"accuracy {line['train_accuracy']:.3f}"

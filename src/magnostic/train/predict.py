@@ -2,47 +2,57 @@
 
 from __future__ import annotations
 
+import copy
+from typing import Final
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from magnostic.models.classifier import Classifier
 from magnostic.progress import track
 from magnostic.train.device import Precision
+from magnostic.train.inputs import Photographs
 
-AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+AUTOCAST: Final = {"bf16": torch.bfloat16, "fp16": torch.float16}
+#: Rows whose logits are computed at once: bounds the memory of kernels and neighbours.
+_ROWS: Final = 1024
 
 
 @torch.inference_mode()
 def features(
     model: Classifier,
-    pixels: NDArray[np.uint8],
-    rows: NDArray[np.intp],
+    photographs: Photographs,
+    positions: NDArray[np.intp],
     *,
     batch_size: int,
     precision: Precision,
     what: str = "frozen features",
 ) -> NDArray[np.float32]:
-    """Pooled features, float32 [N, D], for the given rows of uint8 [M, S, S, 3]."""
+    """What the head sees, float32 [N, D], of the photographs at these positions."""
     model.eval()
-    device = next(model.parameters()).device
-    result = np.empty((len(rows), model.head.in_features), dtype=np.float32)
-    starts = range(0, len(rows), batch_size)
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    result = np.empty((len(positions), model.encoder.width), dtype=np.float32)
+    starts = range(0, len(positions), batch_size)
     for start in track(starts, what, len(starts)):
-        batch_rows = rows[start : start + batch_size]
+        here = positions[start : start + batch_size]
         # Always whole batches: some kernels round differently for another batch size, and an
         # image's features must not depend on how many are asked for.
-        filled = np.resize(batch_rows, batch_size)
-        images = torch.from_numpy(pixels[filled]).to(device)
+        images = photographs.images(np.resize(here, batch_size), device)
         with torch.autocast(device.type, AUTOCAST.get(precision), enabled=precision in AUTOCAST):
             batch = model.features(images)
-        result[start : start + len(batch_rows)] = batch[: len(batch_rows)].float().cpu().numpy()
+        result[start : start + len(here)] = batch[: len(here)].float().cpu().numpy()
     return result
 
 
-def logits(model: Classifier, pooled: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The head over pooled features [N, D], in float64, as float32 [N, C]."""
-    weight = model.head.weight.detach().cpu().double().numpy()
-    bias = model.head.bias.detach().cpu().double().numpy()
-    result: NDArray[np.float32] = (pooled.astype(np.float64) @ weight.T + bias).astype(np.float32)
+@torch.inference_mode()
+def logits(head: nn.Module, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The head over features [N, D], in float64 on the CPU, as float32 [N, C]."""
+    exact = copy.deepcopy(head).cpu().double().eval()
+    parts = [
+        exact(torch.from_numpy(features[i : i + _ROWS]).double()).float().numpy()
+        for i in range(0, len(features), _ROWS)
+    ]
+    result: NDArray[np.float32] = np.concatenate(parts)
     return result

@@ -1,38 +1,28 @@
-"""A linear head over frozen features: logistic regression or a linear SVM (scikit-learn).
+"""Classical classifiers over frozen features; the linear ones are fitted here.
 
-Features are standardized by the training part; scaling and head are then folded into one linear
-layer, so that a probe is stored and used like any other network.
+A linear head's features are standardized by the training part; scaling and head are then folded
+into one linear layer, so that it is stored and used like any other network.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
+from torch import nn
 
 from magnostic.models.classifier import softmax
+from magnostic.models.heads import ABSENT
 from magnostic.recipe import Probe
+from magnostic.train import classical, predict
 
-#: Logit of a class without a training image: its probability is 0 to float32's precision.
-ABSENT = -200.0
-
-
-@dataclass(frozen=True)
-class Head:
-    """Linear layer over raw features: logits = features @ weight.T + bias."""
-
-    weight: NDArray[np.float32]  # [C, D]
-    bias: NDArray[np.float32]  # [C]
-    c: float
-
-    def logits(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """float32 [N, C]."""
-        product = features.astype(np.float64) @ self.weight.T.astype(np.float64)
-        return (product + self.bias).astype(np.float32)
+#: Heads that choose by log loss; the others give margins, which are no calibrated probabilities.
+_BY_LOSS: Final = ("logistic",)
 
 
 def fit(
@@ -43,7 +33,7 @@ def fit(
     balanced: bool,
     val: tuple[NDArray[np.float32], NDArray[np.intp]],
     seed: int,
-) -> tuple[Head, list[dict[str, float]]]:
+) -> tuple[nn.Module, float | None, list[dict[str, float]]]:
     """Fit one head for each value of ``recipe.c`` and keep the best on the validation part.
 
     Best is the lowest log loss, or for an SVM, whose softmax of margins is no calibrated
@@ -55,26 +45,42 @@ def fit(
         classes: number of classes of the task.
         balanced: weight classes inversely to their frequency.
         val: features and class indices that choose among several values of c; may be empty.
-        seed: of the SVM's coordinate descent.
+        seed: of the SVM's coordinate descent and of the forest.
 
     Returns:
-        The head, and one history line per value tried.
+        The head, its value of c (None where the head has none), and a history line per head.
     """
-    scaler = StandardScaler().fit(features.astype(np.float64))
-    scaled, basis = _span(scaler.transform(features.astype(np.float64)))
-    tried: list[tuple[float, Head]] = []
+    head: nn.Module
+    if recipe.head in ("random-forest", "knn"):
+        if recipe.head == "knn":
+            head = classical.fit_neighbours(features, y, classes, recipe)
+        else:
+            head = classical.fit_forest(features, y, classes, recipe, balanced, seed)
+        return head, None, [_line({}, head, (features, y), val)]
+    tried: list[tuple[float, nn.Module, float]] = []
     history: list[dict[str, float]] = []
+    by_loss = recipe.head in _BY_LOSS
+    spread = None if recipe.head == "rbf-svm" else _standardize(features)
     for c in recipe.c:
-        head = _fold(scaler, basis, _fit_one(scaled, y, c, recipe, balanced, seed), classes, c)
-        line = {"c": c, **_quality(head, features, y, "train")}
-        if len(val[1]):
-            line |= _quality(head, *val, "val")
-        worse = "val_loss" if recipe.head == "logistic" else "val_accuracy"
-        sign = 1 if recipe.head == "logistic" else -1
-        tried.append((sign * line.get(worse, 0.0), head))
+        if spread is None:
+            head = classical.fit_rbf_svm(features, y, classes, recipe, balanced, seed, c)
+        else:
+            scaler, scaled, basis = spread
+            model = _fit_one(scaled, y, c, recipe, balanced, seed)
+            head = _fold(scaler, basis, model, classes)
+        line = _line({"c": c}, head, (features, y), val)
+        worse = line.get("val_loss", 0.0) if by_loss else -line.get("val_accuracy", 0.0)
+        tried.append((worse, head, c))
         history.append(line)
     best = min(range(len(tried)), key=lambda i: tried[i][0])
-    return tried[best][1], history
+    return tried[best][1], tried[best][2], history
+
+
+def _standardize(
+    features: NDArray[np.float32],
+) -> tuple[StandardScaler, NDArray[np.float64], NDArray[np.float64] | None]:
+    scaler = StandardScaler().fit(features.astype(np.float64))
+    return scaler, *_span(scaler.transform(features.astype(np.float64)))
 
 
 def _fit_one(
@@ -109,8 +115,7 @@ def _fold(
     basis: NDArray[np.float64] | None,
     model: LogisticRegression | LinearSVC,
     classes: int,
-    c: float,
-) -> Head:
+) -> nn.Linear:
     """Undo rotation and scaling, and give every class of the task its row."""
     coefficients, intercept = model.coef_, model.intercept_
     if basis is not None:
@@ -124,13 +129,28 @@ def _fold(
     full_bias = np.full(classes, ABSENT, dtype=np.float32)
     full_weight[model.classes_] = weight
     full_bias[model.classes_] = bias
-    return Head(full_weight, full_bias, c)
+    head = nn.Linear(full_weight.shape[1], classes)
+    with torch.no_grad():
+        head.weight.copy_(torch.from_numpy(full_weight))
+        head.bias.copy_(torch.from_numpy(full_bias))
+    return head
+
+
+def _line(
+    start: dict[str, float],
+    head: nn.Module,
+    train: tuple[NDArray[np.float32], NDArray[np.intp]],
+    val: tuple[NDArray[np.float32], NDArray[np.intp]],
+) -> dict[str, float]:
+    """A line of the history: loss and accuracy of training and, if there is one, validation."""
+    line = {**start, **_quality(head, *train, "train")}
+    return line | _quality(head, *val, "val") if len(val[1]) else line
 
 
 def _quality(
-    head: Head, features: NDArray[np.float32], y: NDArray[np.intp], part: str
+    head: nn.Module, features: NDArray[np.float32], y: NDArray[np.intp], part: str
 ) -> dict[str, float]:
-    probabilities = softmax(head.logits(features)).astype(np.float64)
+    probabilities = softmax(predict.logits(head, features)).astype(np.float64)
     likelihood = np.clip(probabilities[np.arange(len(y)), y], 1e-12, None)
     right = probabilities.argmax(axis=1) == y
     return {

@@ -17,8 +17,8 @@ from PIL import Image
 from magnostic import tables
 from magnostic.data.pixels import fit_square
 from magnostic.models import tensors
-from magnostic.train.child import Fitted
 from magnostic.train.experiment import Experiment
+from magnostic.train.fit import Fitted
 
 THUMBNAIL: Final = 64
 COLUMNS: Final = (

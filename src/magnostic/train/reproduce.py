@@ -11,7 +11,9 @@ from magnostic.errors import BadInput, RunFailed
 from magnostic.evaluate.predictions import Predictions
 from magnostic.files import read_json
 from magnostic.models import classifier
-from magnostic.train import child, device
+from magnostic.preprocess.colour import Colour
+from magnostic.train import child, colours, device, fit
+from magnostic.train.inputs import Photographs
 
 
 def reproduce_run(folder: Path, images: Images) -> list[str]:
@@ -57,5 +59,8 @@ def reproduce_child(folder: Path, images: Images) -> Predictions:
     table = indexed.loc[parts.table["image_id"]].reset_index(drop=True)
     pixels = open_pixels(table, spec.size, spec.fit)
     device.threads()
-    features_of = child.pooled_features(model, spec, pixels.array, pixels.rows(table["pixel_hash"]))
+    chosen = Colour.from_dict(spec.colour)
+    rows = pixels.rows(table["pixel_hash"])
+    photographs = Photographs(pixels.array, rows, chosen, colours.describe(pixels, chosen.method))
+    features_of = fit.pooled_features(model, spec, photographs)
     return child.predict_parts(table, targets(table, spec.task), parts, spec, model, features_of)

@@ -21,12 +21,12 @@ from magnostic.progress import say
 from magnostic.recipe import Finetune, Probe, Recipe
 from magnostic.report import write_report
 from magnostic.splits.table import Folds, Parts
-from magnostic.train import checkpoint, child, device, reference
+from magnostic.train import checkpoint, child, device, fit, reference
 from magnostic.train.environment import environment
 from magnostic.train.experiment import Experiment, load_source, resolve
 
 #: From the strictest protocol down: whose models are meant for use.
-_STRICTNESS = ("accession", "patient", "official", "random")
+_STRICTNESS = ("accession", "patient", "source", "official", "random")
 
 
 @dataclass(frozen=True)
@@ -69,16 +69,19 @@ def run(recipe: Recipe, images: Images, out: Path, *, resume: bool = False) -> P
         splits.check_trainable(
             parts, experiment.selection, experiment.y, strict=recipe.split.strict
         )
-        child.require_validation(recipe.train, parts)
+        fit.require_validation(recipe.train, parts)
     write_json(out / "identity.json", {"identity": identity})
     write_text(out / "recipe.yaml", recipe.to_yaml())
     single = len(jobs) == 1
     strictest = min((job.protocol for job in jobs), key=_STRICTNESS.index)
     chosen: dict[Fold, float | None] = {}
+    # One frozen encoder serves all children; a run folder of its own holds its own.
+    frozen = not isinstance(recipe.train, Finetune)
+    shared = out / "encoder.safetensors" if frozen and not single else None
     for job, parts in zip(jobs, prepared, strict=True):
         folder = out if single else out / job.path
-        for_use = single or (job.protocol == strictest and isinstance(recipe.train, Finetune))
-        chosen[job] = _child(experiment, job, parts, folder, single, for_use)
+        for_use = single or (job.protocol == strictest and not isinstance(recipe.train, Probe))
+        chosen[job] = _child(experiment, job, parts, folder, single, shared, for_use)
     if single:
         write_report(out)
     else:
@@ -118,14 +121,20 @@ def _parts(experiment: Experiment, folds: Folds, job: Fold) -> Parts:
 
 
 def _child(
-    experiment: Experiment, job: Fold, parts: Parts, folder: Path, single: bool, for_use: bool
+    experiment: Experiment,
+    job: Fold,
+    parts: Parts,
+    folder: Path,
+    single: bool,
+    shared: Path | None,
+    for_use: bool,
 ) -> float | None:
     """Train one child unless it is there already. Returns the probe's chosen c."""
     if (folder / "run.json").is_file():
         c = read_json(folder / "run.json").get("c")
         return None if c is None else float(c)
     say(f"training {job.path}" if not single else f"training ({job.protocol})")
-    predictions, fitted = child.train_child(experiment, parts, folder)
+    predictions, fitted = child.train_child(experiment, parts, folder, shared)
     if for_use:
         reference.write(experiment, fitted, folder)
     missing = splits.not_estimable(parts, experiment.y)
@@ -232,7 +241,7 @@ def _refit(experiment: Experiment, c: float | None, out: Path) -> tuple[list[str
     folder = out / "final"
     write_text(folder / "recipe.yaml", recipe.to_yaml())
     parts.write(folder)
-    fitted = child.fit(experiment, parts, folder, train=fixed)
+    fitted = fit.fit(experiment, parts, folder, train=fixed)
     if len(recipe.train.c) > 1:  # c was chosen in the folds, on their validation parts
         pooled = Predictions.read(out / "predictions.parquet").where(part="val").table
         fitted = replace(fitted, selection=sorted(set(pooled["image_id"])))
@@ -250,6 +259,7 @@ def _data(experiment: Experiment) -> dict[str, Any]:
         **summary.summarize(experiment.images),
         "dropped_by_policy": experiment.selection.dropped,
         "n_used": len(experiment.table),
+        "colour": experiment.fell_back(),
     }
 
 

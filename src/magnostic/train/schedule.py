@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import math
 
-from magnostic.recipe import Finetune
+from magnostic.recipe import Dense, Finetune
 
 
-def learning_rate(step: int, steps: int, train: Finetune) -> float:
+def learning_rate(step: int, steps: int, train: Finetune | Dense) -> float:
     """Learning rate of ``step`` (0-based) of ``steps``; exactly ``lr`` first, ``lr_end`` last."""
     if train.schedule == "constant":
         return train.lr

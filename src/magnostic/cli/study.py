@@ -1,0 +1,171 @@
+"""``magnostic study``: many recipes on one data set, resumed where it stopped, one report."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from magnostic.cli import options
+
+if TYPE_CHECKING:
+    from magnostic.study.execute import Record
+    from magnostic.study.plan import Planned
+
+#: Width of tables that are not shown on a terminal.
+_WIDTH = 150
+
+
+def study(
+    study: Path,
+    *overrides: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    data: options.DataPaths,
+    out: Path | None = None,
+    plan: Annotated[bool, Parameter(negative="")] = False,
+    only: str = "",
+    on_bad: options.OnBad | None = None,
+    format: options.Format = "auto",  # noqa: A002
+    column: options.Columns = (),
+    label_map: options.LabelMap = None,
+) -> None:
+    """Carry out every run of a study and write one report of all, beside the published figures.
+
+    Started again, it skips what is done and goes on with what was interrupted. Any field of the
+    recipes can be overridden, as for train: --split.protocols random,patient --train.epochs 4
+
+    Parameters
+    ----------
+    study
+        A YAML file, or the name of a study that comes along (table2, table3, sample).
+    overrides
+        --section.field value, as many as wanted, for every row that has the field.
+    out
+        The study's folder; runs/NAME by default.
+    plan
+        Only list the runs, with an estimate of their time on this device from a few steps of each.
+    only
+        Only runs whose key, label or group holds this text.
+    """
+    from magnostic.errors import BadInput
+    from magnostic.study import schema
+    from magnostic.study.execute import execute, select
+    from magnostic.study.expand import expand
+
+    read, beside = schema.load(study)
+    given = [*overrides, *([f"--data.on_bad={on_bad}"] if on_bad else [])]
+    read = read.model_copy(update={"overrides": (*read.overrides, *given)})
+    entries = expand(read, beside)
+    select(entries, only)
+    policies = sorted({entry.recipe.data.on_bad for entry in entries})
+    if len(policies) > 1:
+        raise BadInput("the rows differ in data.on_bad, and share one data set; give --on-bad")
+    images = options.read(data, format, policies[0], column, label_map)
+    folder = out or Path("runs") / read.name
+    if plan:
+        from magnostic.study.plan import plan as make_plan
+
+        _print_plan(make_plan(read, select(entries, only), images, folder))
+        return
+    records = execute(read, entries, images, folder, only)
+    _print_records(records, folder)
+    if any(record.status == "failed" for record in records):
+        sys.exit(1)
+
+
+def _print_plan(planned: Sequence[Planned]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from magnostic.train import device
+
+    table = Table(box=None, pad_edge=False)
+    for heading, side in (
+        ("run", "left"),
+        ("task", "left"),
+        ("backbone", "left"),
+        ("weights", "left"),
+        ("images", "right"),
+        ("models", "right"),
+        ("steps", "right"),
+        ("time", "right"),
+    ):
+        table.add_column(heading, justify="right" if side == "right" else "left", overflow="fold")
+    for line in planned:
+        recipe = line.entry.recipe
+        counts = [str(n) if n else "" for n in (line.images, line.children, line.steps)]
+        took = line.status if line.seconds is None or line.status != "planned" else None
+        table.add_row(
+            line.entry.key,
+            recipe.task,
+            recipe.model.backbone,
+            recipe.model.weights,
+            *counts,
+            took or duration(line.seconds or 0.0),
+        )
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=_WIDTH)
+    console.print(table)
+    for status, words in (("refused", "the data cannot bear"), ("unknown", "time not measured")):
+        for line in (p for p in planned if p.status == status):
+            print(f"{words}: {line.entry.key}: {line.note}")
+    left = duration(sum(p.seconds or 0.0 for p in planned))
+    todo, done, shared = (
+        sum(p.status == status for p in planned) for status in ("planned", "done", "shared")
+    )
+    print(
+        f"{todo} runs to do, {done} done, {shared} that come to a run above, "
+        f"{len(planned) - todo - done - shared} refused or not measured"
+    )
+    print(f"about {left} left on this device ({device.describe('fp32')['device']})")
+
+
+def _print_records(records: Sequence[Record], folder: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from magnostic.cli.table import with_interval
+    from magnostic.files import read_json
+
+    results = {
+        record.path: read_json(folder / record.path / "metrics.json")["protocols"]
+        for record in records
+        if record.status == "done"
+    }
+    protocols = list(dict.fromkeys(name for found in results.values() for name in found))
+    table = Table(box=None, pad_edge=False)
+    table.add_column("run", overflow="fold")
+    for name in protocols:
+        table.add_column(f"accuracy, {name}", justify="right")
+    for record in (r for r in records if r.status == "done"):
+        found = results[record.path]
+        cells = (
+            with_interval(found[name]["overall"]["accuracy"]) if name in found else ""
+            for name in protocols
+        )
+        table.add_row(record.key, *cells)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=_WIDTH)
+    console.print(table)
+    for record in records:
+        if record.status in ("refused", "failed"):
+            print(f"{record.status}: {record.key}: {record.reason}")
+    done, refused, failed = (
+        sum(r.status == status for r in records) for status in ("done", "refused", "failed")
+    )
+    waiting = len(records) - done - refused - failed
+    print(f"{done} done, {refused} refused, {failed} failed, {waiting} not started")
+    print(f"report: {folder / 'report.html'}")
+
+
+def duration(seconds: float) -> str:
+    """``40 s``, ``12 min``, ``3.5 h`` or ``2.1 days``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"

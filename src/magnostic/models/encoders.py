@@ -1,0 +1,155 @@
+"""From a batch of photographs to one vector each: a timm backbone, or handcrafted features.
+
+An encoder takes uint8 [N, S, S, 3] and gives float32 [N, D]; scaling to [0, 1] and the z-score
+happen inside, on the device, so that no caller can forget them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from timm.models import group_parameters
+from torch import Tensor, nn
+
+from magnostic.errors import RecipeError, WeightsError
+from magnostic.models import handcrafted
+
+Features = Literal["pooled", "multi-level", "token+mean"]
+#: ``normalize`` of a recipe that takes each photograph's own mean and deviation.
+PER_IMAGE = "image"
+
+
+class Encoder(nn.Module):
+    """Base of all encoders: ``width`` features of each photograph."""
+
+    width: int
+
+    def forward(self, images: Tensor) -> Tensor:
+        """uint8 [N, S, S, 3], RGB -> float32 [N, width]."""
+        raise NotImplementedError
+
+
+class Network(Encoder):
+    """A timm backbone without classifier.
+
+    Args:
+        backbone: with ``num_classes=0``.
+        mean, std: of the z-score, per RGB channel of pixels in [0, 1]; ignored if ``per_image``.
+        per_image: each photograph by its own mean and deviation instead.
+        features: ``pooled``: the backbone's own; ``multi-level``: mean-pooled maps of every stage
+            side by side; ``token+mean``: class token and mean of the patch tokens side by side.
+
+    Raises RecipeError where the backbone has no such features.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        mean: Sequence[float],
+        std: Sequence[float],
+        *,
+        per_image: bool = False,
+        features: Features = "pooled",
+    ) -> None:
+        super().__init__()
+        if min(std) <= 0:
+            raise WeightsError(f"normalization: deviation must be positive in each channel: {std}")
+        self.backbone = backbone.to(memory_format=torch.channels_last)
+        self.per_image = per_image
+        self.features = features
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32), persistent=False)
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32), persistent=False)
+        self._frozen: list[nn.Module] = []
+        self.width = _width(backbone, features)
+
+    def normalize(self, images: Tensor) -> Tensor:
+        """uint8 [N, S, S, 3] -> float32 [N, 3, S, S], channels last in memory."""
+        scaled = images.to(torch.float32) / 255
+        if self.per_image:
+            mean = scaled.mean(dim=(1, 2), keepdim=True)
+            # A blank field has no deviation: bounded as TensorFlow's per_image_standardization.
+            least = (images.shape[1] * images.shape[2]) ** -0.5
+            std = scaled.std(dim=(1, 2), keepdim=True, unbiased=False).clamp(min=least)
+            return ((scaled - mean) / std).permute(0, 3, 1, 2)
+        return ((scaled - self.mean) / self.std).permute(0, 3, 1, 2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        inputs, backbone = self.normalize(images), self.backbone
+        if self.features == "multi-level":
+            maps = backbone.forward_intermediates(inputs, intermediates_only=True)  # type: ignore[operator]
+            return torch.cat([m.float().mean(dim=(2, 3)) for m in maps], dim=1)
+        encoded = backbone.forward_features(inputs)  # type: ignore[operator]
+        if self.features == "token+mean":
+            patches = encoded[:, backbone.num_prefix_tokens :]
+            return torch.cat([encoded[:, 0], patches.mean(dim=1)], dim=1).float()
+        pooled: Tensor = backbone.forward_head(encoded, pre_logits=True)  # type: ignore[operator]
+        return pooled.float()
+
+    def freeze_all_but(self, last: int) -> None:
+        """Train only the ``last`` layer groups of the backbone (timm's grouping), 0: none.
+
+        Frozen layers also keep the running statistics of their batch normalization.
+        Raises RecipeError where there are fewer groups.
+        """
+        matcher = getattr(self.backbone, "group_matcher", None)
+        if matcher is None:
+            raise RecipeError(
+                "train.trainable: this backbone has no layer groups; set train.trainable all"
+            )
+        groups = group_parameters(self.backbone, matcher(coarse=False))
+        if last > len(groups):
+            raise RecipeError(
+                f"train.trainable {last}: the backbone has {len(groups)} layer groups; give fewer, "
+                "or all"
+            )
+        ordered = [groups[key] for key in sorted(groups)]
+        trained = {name for group in ordered[len(ordered) - last :] for name in group}
+        for name, parameter in self.backbone.named_parameters():
+            parameter.requires_grad_(name in trained)
+        self._frozen = [
+            module
+            for module in self.backbone.modules()
+            if not any(p.requires_grad for p in module.parameters())
+        ]
+
+    def train(self, mode: bool = True) -> Network:
+        super().train(mode)
+        for module in self._frozen:
+            module.eval()
+        return self
+
+
+class Handcrafted(Encoder):
+    """Hu moments, Haralick textures and colour histogram, computed on the CPU."""
+
+    width = handcrafted.WIDTH
+
+    def forward(self, images: Tensor) -> Tensor:
+        described = handcrafted.describe(images.cpu().numpy())
+        return torch.from_numpy(described).to(images.device)
+
+
+def _width(backbone: nn.Module, features: Features) -> int:
+    """Number of features that a timm backbone gives before its classifier."""
+    if features == "multi-level":
+        info = getattr(backbone, "feature_info", None)
+        if info is None or not hasattr(backbone, "forward_intermediates"):
+            raise RecipeError(
+                "model.features multi-level: this backbone does not give the maps of its stages; "
+                "set model.features pooled"
+            )
+        entries = info.info if hasattr(info, "info") else info
+        return sum(int(entry["num_chs"]) for entry in entries)
+    if features == "token+mean":
+        if not int(getattr(backbone, "num_prefix_tokens", 0)):
+            raise RecipeError(
+                "model.features token+mean: this backbone has no class token; "
+                "set model.features pooled"
+            )
+        return 2 * int(backbone.num_features)  # type: ignore[arg-type]
+    return int(getattr(backbone, "head_hidden_size", None) or backbone.num_features)  # type: ignore[arg-type]

@@ -1,0 +1,1 @@
+"""Studies: a grid of recipes on one data set, carried out, resumed and reported together."""

@@ -1,0 +1,54 @@
+"""Studies small enough to be carried out in a test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from magnostic.data import Images, read_images
+
+#: A probe and a fine-tuned network that take a second on the tiny tree.
+RECIPES = {
+    "quick": """
+name: quick
+task: subtype
+split: {protocols: [patient], folds: 2, val_fraction: 0}
+preprocess: {size: 32, normalize: imagenet}
+model: {backbone: test_resnet, weights: none}
+train: {method: probe, precision: fp32}
+evaluate: {resamples: 10}
+""",
+    "slow": """
+name: slow
+description: Long enough to be interrupted.
+task: binary
+split: {protocols: [random, patient], folds: 1, val_fraction: 0.25}
+preprocess: {size: 32}
+model: {backbone: test_resnet, weights: none, dropout: 0.2}
+train: {method: finetune, epochs: 60, precision: fp32}
+evaluate: {resamples: 10}
+""",
+}
+
+WriteStudy = Callable[[str], Path]
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_breakhis: Path) -> Images:
+    return read_images(tiny_breakhis)
+
+
+@pytest.fixture
+def write_study(tmp_path: Path) -> WriteStudy:
+    """Write a study beside the recipes quick.yaml and slow.yaml; gives its path."""
+    for name, text in RECIPES.items():
+        (tmp_path / f"{name}.yaml").write_text(text)
+
+    def write(text: str) -> Path:
+        path = tmp_path / "study.yaml"
+        path.write_text(text)
+        return path
+
+    return write
