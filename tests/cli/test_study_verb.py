@@ -1,0 +1,120 @@
+"""``magnostic study`` as a user types it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from magnostic.cli import main
+from magnostic.cli.study import duration
+
+Call = Callable[..., tuple[int, str, str]]
+
+RECIPE = """
+name: small
+task: binary
+split: {protocols: [random, patient], folds: 2, val_fraction: 0}
+preprocess: {size: 32, normalize: imagenet}
+model: {backbone: test_resnet, weights: none}
+train: {method: probe, precision: fp32}
+evaluate: {resamples: 10}
+"""
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Call:
+    """Exit code, standard output and standard error of the command line, run in this process."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as caught:
+            main([str(a) for a in arguments])
+        code = caught.value.code
+        return (code if isinstance(code, int) else 0, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    (tmp_path / "small.yaml").write_text(RECIPE)
+    path = tmp_path / "mine.yaml"
+    path.write_text("rows: [{recipe: small.yaml, label: One, grid: {train.c: [0.1, 1.0]}}]")
+    return path
+
+
+def test_plan_then_run_then_nothing_left(
+    call: Call, study: Path, tiny_breakhis: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = call("study", study, "--data", tiny_breakhis, "--plan")
+    assert code == 0
+    assert "small-0-1" in out
+    assert "2 runs to do, 0 done" in out
+    assert not (tmp_path / "runs").exists()
+    code, out, _ = call("study", study, "--data", tiny_breakhis)
+    assert code == 0
+    assert "2 done, 0 refused, 0 failed, 0 not started" in out
+    assert "accuracy, patient" in out
+    assert (tmp_path / "runs" / "mine" / "report.html").is_file()
+    code, out, _ = call("study", "mine.yaml", "--data", tiny_breakhis, "--plan")
+    assert "0 runs to do, 2 done" in out
+    assert "about 0 s left" in out
+
+
+def test_exit_codes(call: Call, study: Path, tiny_breakhis: Path, tmp_path: Path) -> None:
+    place = ("--data", tiny_breakhis, "--out", tmp_path / "out")
+    code, out, _ = call("study", study, *place, "--data.magnifications", "100")
+    assert code == 0, "what the data cannot bear is no failure"
+    assert "refused: small-0-1" in out
+    code, out, _ = call("study", study, *place, "--only", "small-1-0", "--model.weights=no.pth")
+    assert code == 1
+    assert "failed: small-1-0: no.pth" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("tabel2",), "did you mean 'table2'"),
+        (("mine.yaml", "--only", "nothing"), "small-0-1, small-1-0"),
+        (("mine.yaml", "--train.epochs", "3"), "no row"),
+        (("mine.yaml", "--on-bad", "skip", "--taks", "label"), "did you mean 'task'"),
+    ],
+)
+def test_bad_input(
+    arguments: tuple[str, ...],
+    says: str,
+    call: Call,
+    study: Path,
+    tiny_breakhis: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(study.parent)
+    code, _, error = call("study", *arguments, "--data", tiny_breakhis, "--out", tmp_path / "out")
+    assert code == 2
+    assert error.startswith("error: ")
+    assert says in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_verb_has_help_without_torch() -> None:
+    code = "import sys; from magnostic.cli import main\ntry: main(['study', '--help'])\n"
+    code += "finally: assert not {'torch', 'sklearn', 'matplotlib'} & set(sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "--plan" in done.stdout
+
+
+def test_durations() -> None:
+    assert [duration(s) for s in (0.4, 89, 600, 9000, 2e5)] == [
+        "0 s",
+        "89 s",
+        "10 min",
+        "2.5 h",
+        "2.3 days",
+    ]
