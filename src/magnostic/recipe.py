@@ -51,17 +51,32 @@ class Data(_Section):
     on_bad: unreadable or misnamed files ``stop`` the run with a full list, or are left out
         (``skip``) and named in the report.
     magnifications: use only these; empty for all.
+    train_magnifications: train and choose on these alone, while the test parts stay whole; empty
+        for all. One of four asks how far a model carries over to the other magnifications; all
+        but one is leave-one-magnification-out.
     """
 
     duplicates: Policy = "together"
     double_labels: Policy = "together"
     on_bad: Literal["stop", "skip"] = "stop"
     magnifications: tuple[int, ...] = ()
+    train_magnifications: tuple[int, ...] = ()
 
-    @field_validator("magnifications", mode="before")
+    @field_validator("magnifications", "train_magnifications", mode="before")
     @classmethod
     def _one_or_several(cls, value: object) -> object:
         return several(value)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Data:
+        if self.magnifications:
+            for value in self.train_magnifications:
+                if value not in self.magnifications:
+                    raise ValueError(
+                        f"train_magnifications {value} is not among magnifications "
+                        f"{', '.join(map(str, self.magnifications))}; add it there"
+                    )
+        return self
 
 
 class Split(_Section):
@@ -72,7 +87,8 @@ class Split(_Section):
         data set's five fold files from ``official_dir``, ``source`` keeps whole data sets apart
         where several were merged (folds: at most their number).
     folds: 1 for a hold-out of ``test_fraction``, k for k-fold cross-validation whose out-of-fold
-        predictions are pooled. The official protocol has its own five draws.
+        predictions are pooled. ``each`` leaves out one group at a time (a patient, an accession,
+        a data set, as the protocol has it). The official protocol has its own five draws.
     repeats: how often the folds are drawn anew.
     val_fraction: share of the training images set aside to choose weights (0: none), drawn by the
         same grouping as the protocol's.
@@ -81,7 +97,7 @@ class Split(_Section):
     """
 
     protocols: tuple[Protocol, ...] = ("patient",)
-    folds: PositiveInt = 5
+    folds: PositiveInt | Literal["each"] = 5
     repeats: PositiveInt = 1
     test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.3
     val_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.25
@@ -103,13 +119,24 @@ class Split(_Section):
                 "protocol official needs split.official_dir, the folder of dsfold1..5.txt "
                 "(--split.official-dir DIR)"
             )
+        if self.folds == "each":
+            if "random" in self.protocols:
+                raise ValueError(
+                    "folds each leaves out one group at a time, and protocol random has none; "
+                    "give a number of folds, or protocols patient, accession or source"
+                )
+            if self.repeats > 1:
+                raise ValueError("folds each has one draw: set repeats 1")
         return self
+
+
+Side = Annotated[int, Field(ge=32, le=2048)]
 
 
 class Preprocess(_Section):
     """From photograph to network input.
 
-    size: side of the square input in pixels.
+    size: side of the square input in pixels, or its height and width.
     fit: ``squeeze`` to the square (the paper), ``crop`` the centre after fitting the short side,
         or ``pad`` with black, which keeps a round field of view round.
     colour: ``grayscale`` (Gupta et al.), or bring every photograph to the colours of a reference:
@@ -123,13 +150,22 @@ class Preprocess(_Section):
         one, else ``train``.
     """
 
-    size: Annotated[int, Field(ge=32, le=2048)] = 224
+    size: Side | tuple[Side, Side] = 224
     fit: Literal["squeeze", "crop", "pad"] = "squeeze"
     colour: Literal["none", "grayscale", "reinhard", "macenko", "vahadane"] = "none"
     reference: str = "train"
     normalize: Literal["auto", "train", "train+val", "image", "imagenet", "backbone", "none"] = (
         "auto"
     )
+
+    @field_validator("size", mode="before")
+    @classmethod
+    def _from_text(cls, value: object) -> object:
+        return several(value) if isinstance(value, str) else value
+
+    @property
+    def square(self) -> bool:
+        return isinstance(self.size, int) or self.size[0] == self.size[1]
 
 
 class Augment(_Section):
@@ -278,10 +314,15 @@ class Probe(_Section):
 
 
 class Evaluate(_Section):
-    """Intervals by patient-clustered bootstrap: number of resamples and confidence."""
+    """Intervals by patient-clustered bootstrap: number of resamples and confidence.
+
+    controls: where random images stand beside a grouped protocol, also measure what colours
+        alone, recognized slides and training parts of equal size explain of the gap.
+    """
 
     resamples: Annotated[int, Field(ge=0)] = 1000
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    controls: bool = True
 
 
 class Recipe(_Section):
@@ -332,6 +373,13 @@ class Recipe(_Section):
         if isinstance(train, Finetune):
             if self.model.backbone == HANDCRAFTED:
                 raise ValueError("backbone handcrafted can't be trained; use probe or dense")
+            if not self.preprocess.square and (
+                self.augment.flips or balance.method == "oversample"
+            ):
+                raise ValueError(
+                    "preprocess.size: quarter turns need a square input; give one side, or leave "
+                    "out augment.flips and balance.method oversample"
+                )
             if balance.method == "smote-features":
                 raise ValueError(
                     "balance.method smote-features is for train.method probe or dense; features "

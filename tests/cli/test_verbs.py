@@ -22,7 +22,10 @@ def call(*arguments: object) -> int:
     return caught.value.code if isinstance(caught.value.code, int) else 0
 
 
-VERBS = ("index", "audit", "train", "report", "phantom", "demo", "models", "doctor")
+VERBS = (
+    *("index", "audit", "train", "study", "report", "compare", "robustness"),
+    *("phantom", "demo", "models", "doctor"),
+)
 
 
 def test_help_names_every_verb_and_answers_without_torch() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from magnostic.data import read_images
-from magnostic.data.pixels import Fit, fit_square, open_pixels
+from magnostic.data.pixels import Fit, fit_image, open_pixels
 from magnostic.errors import DataError, RunFailed
 
 
@@ -20,7 +20,7 @@ def test_rows_are_the_photographs(tiny_breakhis: Path, tmp_path: Path) -> None:
     pixels = open_pixels(table, 32, "squeeze", tmp_path)
     rows = pixels.rows(table["pixel_hash"])
     for place in (0, 17, 47):
-        expected = fit_square(Image.open(table["path"].iloc[place]), 32, "squeeze")
+        expected = fit_image(Image.open(table["path"].iloc[place]), 32, "squeeze")
         assert np.array_equal(pixels.array[rows[place]], expected)
     assert not pixels.array.flags.writeable
 
@@ -40,8 +40,8 @@ def test_crop_takes_the_centre_and_squeeze_the_whole() -> None:
     wide = np.zeros((20, 60, 3), dtype=np.uint8)
     wide[:, 20:40] = 200
     image = Image.fromarray(wide)
-    assert fit_square(image, 20, "crop").mean() > 190
-    assert 50 < fit_square(image, 20, "squeeze").mean() < 80
+    assert fit_image(image, 20, "crop").mean() > 190
+    assert 50 < fit_image(image, 20, "squeeze").mean() < 80
 
 
 @given(width=st.integers(1, 90), height=st.integers(1, 90), size=st.integers(32, 48))
@@ -49,7 +49,7 @@ def test_pad_keeps_the_whole_image_between_equal_black_bars(
     width: int, height: int, size: int
 ) -> None:
     white = Image.new("RGB", (width, height), (255, 255, 255))
-    square = fit_square(white, size, "pad")
+    square = fit_image(white, size, "pad")
     assert square.shape == (size, size, 3)
     assert set(np.unique(square)) <= {0, 255}
     inside = square[:, :, 0] > 0
@@ -69,7 +69,7 @@ def test_pad_keeps_a_round_field_of_view_round() -> None:
     extent = {}
     fits: tuple[Fit, ...] = ("squeeze", "pad")
     for fit in fits:
-        bright = fit_square(image, 90, fit)[:, :, 0] > 100
+        bright = fit_image(image, 90, fit)[:, :, 0] > 100
         extent[fit] = (bright.any(axis=0).sum(), bright.any(axis=1).sum())
     assert abs(np.subtract(*extent["pad"])) <= 1
     assert np.subtract(*extent["squeeze"]) < -20

@@ -92,6 +92,12 @@ def test_page_says_what_matters_first(full: Path) -> None:
     assert places == sorted(places)
 
 
+def test_the_gap_has_a_section_where_there_is_one(full: Path, single: Path) -> None:
+    assert "No controls were measured (evaluate.controls)." in _text(full)
+    assert (full / "figures/gap.png").is_file()
+    assert 'id="gap"' not in _text(single)
+
+
 def test_classes_and_magnifications_stand_in_the_fields_order(full: Path) -> None:
     rows = list(csv.DictReader((full / "tables/classes_patient.csv").open()))
     assert [row["class"] for row in rows] == ["A", "F", "PT", "TA", "DC", "LC", "MC", "PC"]

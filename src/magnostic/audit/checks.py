@@ -124,28 +124,36 @@ def slides_have_one_label(images: pd.DataFrame) -> Finding:
     )
 
 
-def classes_present(context: pd.DataFrame, parts: Parts, y: pd.Series, scope: str) -> Finding:
+def classes_present(
+    context: pd.DataFrame, parts: Parts, y: pd.Series, scope: str, classes: Iterable[str] = ()
+) -> Finding:
     """MG005: every class is in train and test (issue) and in val (tip), with groups for all folds.
 
-    ``y``: class name, indexed by image_id.
+    Where one group at a time is tested, not every class can be in test.
+
+    Args:
+        y: class name, indexed by image_id.
+        classes: the run's, of which those of the parts are a part.
     """
     table = parts.table.assign(label=parts.table["image_id"].map(y))
     unlabelled = int(table["label"].isna().sum())
     if unlabelled:
         why = f"the class of {counted(unlabelled, 'image')} is not known; give the images table"
         return _unknown("MG005", scope, why)
-    classes = sorted(table["label"].unique())
+    known = sorted({*classes, *table["label"]})
+    each = bool(parts.provenance.get("each"))
     absent: dict[str, list[str]] = {}
     for part in [p for p in PARTS if p == "train" or (table["part"] == p).any()]:
         there = set(table.loc[table["part"] == part, "label"])
-        lacking = [c for c in classes if c not in there]
+        lacking = [c for c in known if c not in there and not (each and part == "test")]
         if lacking:
             absent[part] = lacking
     few = _few_groups(context, parts, table)
     sentences = [f"no image of {', '.join(names)} in {part}" for part, names in absent.items()]
     folds = parts.provenance.get("folds")
+    what = " to train or test on" if parts.provenance.get("left_out") else ""
     sentences += [
-        f"class {name} has {counted(n, 'group')} for {folds} folds" for name, n in few.items()
+        f"class {name} has {counted(n, 'group')}{what} for {folds} folds" for name, n in few.items()
     ]
     grave = {*absent.get("train", ()), *absent.get("test", ()), *few}
     if grave:
@@ -198,14 +206,18 @@ def _groups_apart(
 
 
 def _few_groups(context: pd.DataFrame, parts: Parts, table: pd.DataFrame) -> dict[str, int]:
-    """Classes with fewer groups than folds, under a grouped k-fold protocol."""
+    """Classes with fewer groups than folds, under a grouped k-fold protocol.
+
+    Where one group at a time is tested, two are enough.
+    """
     protocol = str(parts.table["protocol"].iloc[0])
     column, folds = GROUP_COLUMN.get(protocol), int(parts.provenance.get("folds", 1))
     if column is None or folds < 2 or protocol == "official":  # the files are no k folds
         return {}
     joined = table.merge(context[["image_id", column]], on="image_id").dropna(subset=[column])
     groups = joined.groupby("label")[column].nunique()
-    return {str(name): int(n) for name, n in groups.items() if n < folds}
+    least = 2 if parts.provenance.get("each") else folds
+    return {str(name): int(n) for name, n in groups.items() if n < least}
 
 
 def _joined(context: pd.DataFrame, parts: Parts) -> pd.DataFrame:

@@ -21,6 +21,7 @@ TITLES: Final[dict[str, str]] = {
     "MG006": "Selection on test data",
     "MG007": "No better than the majority class",
     "MG008": "Statistics beyond the training part",
+    "MG009": "Test images not scored once",
 }
 _WORST: Final = {"passed": 0, "tip": 1, "issue": 2}
 
@@ -30,7 +31,7 @@ class Finding:
     """One check's result.
 
     Attributes:
-        code: ``MG001`` to ``MG008``.
+        code: ``MG001`` to ``MG009``.
         status: ``passed``; ``tip``: worth knowing, or the check can't be made; ``issue``.
         scope: ``images``, a protocol, or ``<protocol>/r<repeat>f<fold>``.
         message: one or two sentences with the next step.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
 
-from magnostic.audit import checks, fitted
+from magnostic.audit import checks, fitted, scored
 from magnostic.audit.findings import Finding, per_protocol, per_scope
 from magnostic.data.images import Images, targets
 from magnostic.evaluate.predictions import Predictions
@@ -35,10 +35,11 @@ def audit_parts(
     Args:
         images_table: has a row (ids, groups, pixel hash, missing where unknown) for each image.
         parts: the fold.
-        y: class name of each image, with the index of ``parts.table``.
+        y: class name of each image of the selection, by the index of ``parts.table``.
         scope: ``<protocol>/r<repeat>f<fold>``.
     """
-    return _of_parts(images_table, parts, y.set_axis(parts.table.loc[y.index, "image_id"]), scope)
+    of_parts = y.loc[parts.table.index].set_axis(parts.table["image_id"])
+    return _of_parts(images_table, parts, of_parts, scope, sorted(y.unique()))
 
 
 def audit_split(folder: Path, images: Images) -> list[Finding]:
@@ -49,7 +50,7 @@ def audit_split(folder: Path, images: Images) -> list[Finding]:
     y = images.table.set_index("image_id")["label"]
     context = images.table[_CONTEXT]
     folds = Folds.read(folder)
-    of_folds = [Parts.read(folder)] if "part" in folds.table else _spelt_out(folds)
+    of_folds = [Parts.read(folder)] if "part" in folds.table else _spelt_out(folds, images)
     found = [
         finding
         for parts in of_folds
@@ -80,49 +81,81 @@ def audit_run(
         findings = audit_images(images)
     if run["kind"] == "parent":
         of_folds = []
+        drawn = scored.drawn_by_fold(folder)
         for child in run["children"]:
-            of_folds += _of_child(folder / child["path"], child, context, y)
+            of_folds += _of_child(folder / child["path"], child, context, y, run.get("classes", ()))
+            of_folds.append(_scored(predictions, folder / child["path"], child, drawn, y))
         findings += per_protocol(of_folds)
         for protocol in sorted(predictions.table["protocol"].unique()):
             findings.append(
                 fitted.beats_majority(predictions.where(protocol=protocol), str(protocol))
             )
     else:
-        findings += per_scope(_of_child(folder, run, context, y))
+        findings += per_scope(_of_child(folder, run, context, y, run.get("classes", ())))
         findings.append(fitted.beats_majority(predictions, _scope(run)))
+        findings.append(_scored(predictions, folder, run, {}, y))
     return _in_order(findings)
 
 
+def _scored(
+    predictions: Predictions,
+    folder: Path,
+    run: Mapping[str, Any],
+    drawn: Mapping[tuple[str, int, int], set[str]],
+    y: pd.Series,
+) -> Finding:
+    """MG009 of one child, by the predictions that its figures were computed from."""
+    key = {name: run[name] for name in ("protocol", "repeat", "fold")}
+    tested = drawn.get((str(key["protocol"]), int(key["repeat"]), int(key["fold"])))
+    here = predictions.where(**key)
+    return scored.all_scored(here, Parts.read(folder), tested, y, _scope(run))
+
+
 def _of_child(
-    folder: Path, run: Mapping[str, Any], context: pd.DataFrame, y: pd.Series
+    folder: Path,
+    run: Mapping[str, Any],
+    context: pd.DataFrame,
+    y: pd.Series,
+    classes: Sequence[str],
 ) -> list[Finding]:
     parts = Parts.read(folder)
     told = read_object(folder / "fitted_on.json")
     scope = _scope(run)
     return [
-        *_of_parts(context, parts, y, scope),
+        *_of_parts(context, parts, y, scope, classes),
         fitted.fitted_apart(told, parts, context, scope),
         fitted.selection_apart(told, parts, scope),
         fitted.statistics_of_train(told, parts, scope),
     ]
 
 
-def _of_parts(context: pd.DataFrame, parts: Parts, y: pd.Series, scope: str) -> list[Finding]:
+def _of_parts(
+    context: pd.DataFrame, parts: Parts, y: pd.Series, scope: str, classes: Sequence[str] = ()
+) -> list[Finding]:
     return [
         checks.patients_apart(context, parts, scope),
         checks.pixels_apart(context, parts, scope),
         checks.accessions_apart(context, parts, scope),
-        checks.classes_present(context, parts, y, scope),
+        checks.classes_present(context, parts, y, scope, classes),
     ]
 
 
-def _spelt_out(folds: Folds) -> list[Parts]:
+def _spelt_out(folds: Folds, images: Images) -> list[Parts]:
     """Each fold as test against train; validation parts are drawn later, so there are none."""
+    made = folds.provenance
+    only = made.get("policies", {}).get("train_magnifications")
+    seen = images.table.set_index("image_id")["magnification"]
     result = []
     for _, table in folds.table.groupby(["protocol", "repeat"]):
-        for fold in sorted(set(table["fold"]) - {-1}):
-            part = (table["fold"] == fold).map({True: "test", False: "train"})
-            result.append(Parts(table.assign(fold=fold, part=part), folds.provenance))
+        numbers = sorted(set(table["fold"]) - {-1})
+        each = made.get("folds") == "each"
+        told = {**made, "folds": len(numbers), "each": True} if each else made
+        taught = table["image_id"].map(seen).isin(only) if only else pd.Series(True, table.index)
+        for fold in numbers:
+            test = table["fold"] == fold
+            part = test.map({True: "test", False: "train"})
+            spelt = table.assign(fold=fold, part=part)[test | taught]
+            result.append(Parts(spelt, {**told, "left_out": len(table) - len(spelt)}))
     return result
 
 

@@ -31,6 +31,8 @@ _VERBS = {
     "audit": "Check a data set, a split or a run for what makes results wrong or flattering.",
     "train": "Carry out a recipe: model, predictions, audit and report in one run folder.",
     "study": "Carry out many recipes, go on where it stopped, and report on all of them.",
+    "compare": "Say which of two or more runs is better on the same images, and how sure that is.",
+    "robustness": "Test a run's models on shifted photographs: stain, light, blur, JPEG, zoom.",
     "report": "Write the report of a run again.",
     "phantom": "Write synthetic photographs in the BreakHis tree.",
     "demo": "The main job on the phantom, with nothing to download.",

@@ -1,4 +1,4 @@
-"""``magnostic audit``: the coded checks MG001 to MG008."""
+"""``magnostic audit``: the coded checks MG001 to MG009."""
 
 from __future__ import annotations
 

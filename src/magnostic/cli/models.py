@@ -18,14 +18,14 @@ def models(pattern: str = "", *, at_hand: Annotated[bool, Parameter(negative="")
     at_hand
         Only weights that need no network: installed packages and the hub's local cache.
     """
-    from rich.console import Console
     from rich.table import Table
 
+    from magnostic.cli.console import console
     from magnostic.models.catalogue import catalogue
 
     table = Table(box=None, pad_edge=False)
     for heading in ("backbone", "model.weights", "px", "licence", "at hand", "recipe"):
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, overflow="fold", no_wrap=heading in ("backbone", "px"))
     rows = [e for e in catalogue(pattern) if e.at_hand or not at_hand]
     for entry in rows:
         table.add_row(
@@ -36,5 +36,5 @@ def models(pattern: str = "", *, at_hand: Annotated[bool, Parameter(negative="")
             "yes" if entry.at_hand else "no",
             entry.recipe,
         )
-    Console().print(table)
+    console().print(table)
     print(f"{len(rows)} sets of weights; any backbone also takes a local file or none")

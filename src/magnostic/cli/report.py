@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 
-def report(run: Path, *, out: Path | None = None) -> None:
+def report(run: Path, *, out: Path | None = None, prevalence: float | None = None) -> None:
     """Write report.html, figures (PNG and PDF) and tables (CSV) of a run or study folder.
 
     Parameters
@@ -14,8 +14,16 @@ def report(run: Path, *, out: Path | None = None) -> None:
         A run folder, parent or child, or a study's folder.
     out
         Where to write; the folder itself unless given.
+    prevalence
+        Share of malignant images, above 0 and below 1, for which predictive values are given too;
+        for runs.
     """
+    from magnostic.errors import BadInput
     from magnostic.report import write_report, write_study
 
-    write = write_study if (run / "study.json").is_file() else write_report
-    print(write(run, out))
+    if (run / "study.json").is_file():
+        if prevalence is not None:
+            raise BadInput(f"{run}: is a study; give --prevalence with one of its runs")
+        print(write_study(run, out))
+    else:
+        print(write_report(run, out, prevalence=prevalence))

@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from magnostic.study.execute import Record
     from magnostic.study.plan import Planned
 
-#: Width of tables that are not shown on a terminal.
-_WIDTH = 150
-
 
 def study(
     study: Path,
@@ -76,9 +73,9 @@ def study(
 
 
 def _print_plan(planned: Sequence[Planned]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
+    from magnostic.cli.console import console
     from magnostic.train import device
 
     table = Table(box=None, pad_edge=False)
@@ -105,13 +102,9 @@ def _print_plan(planned: Sequence[Planned]) -> None:
             *counts,
             took or duration(line.seconds or 0.0),
         )
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=_WIDTH)
-    console.print(table)
-    for status, words in (("refused", "the data cannot bear"), ("unknown", "time not measured")):
-        for line in (p for p in planned if p.status == status):
-            print(f"{words}: {line.entry.key}: {line.note}")
+    console().print(table)
+    for status in ("refused", "unknown"):
+        _print_reasons(status, [(p.entry.key, p.note) for p in planned if p.status == status])
     left = duration(sum(p.seconds or 0.0 for p in planned))
     todo, done, shared = (
         sum(p.status == status for p in planned) for status in ("planned", "done", "shared")
@@ -120,22 +113,24 @@ def _print_plan(planned: Sequence[Planned]) -> None:
         f"{todo} runs to do, {done} done, {shared} that come to a run above, "
         f"{len(planned) - todo - done - shared} refused or not measured"
     )
-    print(f"about {left} left on this device ({device.describe('fp32')['device']})")
+    here = device.describe("fp32")
+    print(f"about {left} left on this device ({here['device']}, {here['threads']} threads)")
 
 
 def _print_records(records: Sequence[Record], folder: Path) -> None:
-    from rich.console import Console
     from rich.table import Table
 
+    from magnostic.cli.console import console
     from magnostic.cli.table import with_interval
     from magnostic.files import read_json
+    from magnostic.report import words
 
     results = {
         record.path: read_json(folder / record.path / "metrics.json")["protocols"]
         for record in records
         if record.status == "done"
     }
-    protocols = list(dict.fromkeys(name for found in results.values() for name in found))
+    protocols = words.ordered({name: None for found in results.values() for name in found})
     table = Table(box=None, pad_edge=False)
     table.add_column("run", overflow="fold")
     for name in protocols:
@@ -147,19 +142,21 @@ def _print_records(records: Sequence[Record], folder: Path) -> None:
             for name in protocols
         )
         table.add_row(record.key, *cells)
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=_WIDTH)
-    console.print(table)
-    for record in records:
-        if record.status in ("refused", "failed"):
-            print(f"{record.status}: {record.key}: {record.reason}")
+    console().print(table)
+    for status in ("refused", "failed"):
+        _print_reasons(status, [(r.key, r.reason) for r in records if r.status == status])
     done, refused, failed = (
         sum(r.status == status for r in records) for status in ("done", "refused", "failed")
     )
     waiting = len(records) - done - refused - failed
     print(f"{done} done, {refused} refused, {failed} failed, {waiting} not started")
     print(f"report: {folder / 'report.html'}")
+
+
+def _print_reasons(status: str, runs: Sequence[tuple[str, str]]) -> None:
+    """Each reason once, with the runs that it concerns."""
+    for reason in dict.fromkeys(reason for _, reason in runs):
+        print(f"{status}: {', '.join(key for key, why in runs if why == reason)}: {reason}")
 
 
 def duration(seconds: float) -> str:

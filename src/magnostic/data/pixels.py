@@ -1,7 +1,7 @@
 """The pixel cache: each photograph decoded once, to the network's input size, memory-mapped.
 
-One ``.npy`` file (uint8 [N, S, S, 3], RGB) for a set of photographs, size and fit. The key is a
-hash of the sorted pixel hashes, so any run over the same photographs shares it, whatever their
+One ``.npy`` file (uint8 [N, height, width, 3], RGB) for a set of photographs, size and fit. The key
+is a hash of the sorted pixel hashes, so any run over the same photographs shares it, whatever their
 names. It is written under a temporary name and renamed: a half-written cache never exists.
 """
 
@@ -27,6 +27,8 @@ from magnostic.files import whole_file
 from magnostic.progress import say, track
 
 Fit = Literal["squeeze", "crop", "pad"]
+#: Input of a network, pixels: the side of a square, or height and width.
+Size = int | tuple[int, int]
 #: Part of the key: to be raised when the same photograph would give other pixels.
 _VERSION = 1
 
@@ -36,7 +38,7 @@ class Pixels:
     """The cached array and the row of each photograph in it.
 
     Attributes:
-        array: uint8 [M, S, S, 3], RGB.
+        array: uint8 [M, height, width, 3], RGB.
         hashes: pixel hash of each row.
         key: names the photographs, size and fit; for what is computed from the array.
     """
@@ -61,7 +63,12 @@ def default_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "magnostic"
 
 
-def open_pixels(table: pd.DataFrame, size: int, fit: Fit, folder: Path | None = None) -> Pixels:
+def sides(size: Size) -> tuple[int, int]:
+    """Height and width."""
+    return (size, size) if isinstance(size, int) else size
+
+
+def open_pixels(table: pd.DataFrame, size: Size, fit: Fit, folder: Path | None = None) -> Pixels:
     """Pixels of all photographs of an images table, from the cache or decoded now.
 
     Raises DataError when a file is gone or is no longer the one that was indexed.
@@ -74,7 +81,7 @@ def open_pixels(table: pd.DataFrame, size: int, fit: Fit, folder: Path | None = 
         # Not checked against the file's pixels, so the file itself must be the one cached.
         key.update(f"{brought} {_stamp(Path(brought))}".encode())
     path = (folder or default_folder()) / "pixels" / f"{key.hexdigest()}.npy"
-    shape = (len(unique), size, size, 3)
+    shape = (len(unique), *sides(size), 3)
     if not path.exists():
         _fill(path, unique, shape, fit)
     array = np.load(path, mmap_mode="r")
@@ -91,40 +98,42 @@ def _stamp(path: Path) -> str:
     return f"{status.st_size} {status.st_mtime_ns}"
 
 
-def fit_square(image: Image.Image, size: int, fit: Fit) -> NDArray[np.uint8]:
-    """RGB image -> uint8 [size, size, 3], antialiased bilinear.
+def fit_image(image: Image.Image, size: Size, fit: Fit) -> NDArray[np.uint8]:
+    """RGB image -> uint8 [height, width, 3], antialiased bilinear.
 
-    ``squeeze`` changes the aspect ratio to a square (the paper); ``crop`` fits the short side and
-    takes the centre; ``pad`` fits the long side and leaves equal black bars, so that nothing is
-    lost and a round field of view stays round.
+    ``squeeze`` changes the aspect ratio to that of the input (the paper: a square); ``crop`` covers
+    the input and takes the centre; ``pad`` fits into it and leaves equal black bars, so that
+    nothing is lost and a round field of view stays round.
     """
+    height, width = sides(size)
     if fit == "squeeze":
-        resized = image.resize((size, size), Image.Resampling.BILINEAR)
+        resized = image.resize((width, height), Image.Resampling.BILINEAR)
     elif fit == "crop":
-        resized = ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR)
+        resized = ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
     else:
-        resized = _letterbox(image, size)
+        resized = _letterbox(image, height, width)
     return np.asarray(resized, dtype=np.uint8)
 
 
-def _letterbox(image: Image.Image, size: int) -> Image.Image:
-    longest = max(image.size)
+def _letterbox(image: Image.Image, height: int, width: int) -> Image.Image:
+    scale = min(width / image.width, height / image.height)
     # Not ImageOps.pad, which rounds the short side of a very thin image to nothing and fails.
-    width, height = (max(1, round(side * size / longest)) for side in image.size)
-    square = Image.new("RGB", (size, size))
-    inside = image.resize((width, height), Image.Resampling.BILINEAR)
-    square.paste(inside, ((size - width) // 2, (size - height) // 2))
-    return square
+    inner = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    whole = Image.new("RGB", (width, height))
+    inside = image.resize(inner, Image.Resampling.BILINEAR)
+    whole.paste(inside, ((width - inner[0]) // 2, (height - inner[1]) // 2))
+    return whole
 
 
 def _fill(path: Path, unique: pd.DataFrame, shape: tuple[int, int, int, int], fit: Fit) -> None:
     say(
-        f"decoding {shape[0]} photographs to {shape[1]} px ({np.prod(shape) / 2**20:.0f} MiB cache)"
+        f"decoding {shape[0]} photographs to {shape[1]} x {shape[2]} px "
+        f"({np.prod(shape) / 2**20:.0f} MiB cache)"
     )
     try:
         with whole_file(path) as temporary:
             array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-            for row, pixels in enumerate(_decoded(unique, shape[1], fit)):
+            for row, pixels in enumerate(_decoded(unique, shape[1:3], fit)):
                 array[row] = pixels
             array.flush()
             del array
@@ -135,7 +144,7 @@ def _fill(path: Path, unique: pd.DataFrame, shape: tuple[int, int, int, int], fi
         ) from None
 
 
-def _decoded(unique: pd.DataFrame, size: int, fit: Fit) -> Iterator[NDArray[np.uint8]]:
+def _decoded(unique: pd.DataFrame, size: Size, fit: Fit) -> Iterator[NDArray[np.uint8]]:
     def one(item: tuple[str, str]) -> NDArray[np.uint8]:
         path, expected = item
         try:
@@ -144,7 +153,7 @@ def _decoded(unique: pd.DataFrame, size: int, fit: Fit) -> Iterator[NDArray[np.u
             raise DataError(f"{path}: {fault}; index the data again") from None
         if not expected.startswith(GIVEN) and pixel_hash(pixels) != expected:
             raise DataError(f"{path}: changed since it was indexed; index the data again")
-        return fit_square(Image.fromarray(pixels), size, fit)
+        return fit_image(Image.fromarray(pixels), size, fit)
 
     items = list(zip(unique["path"], unique["pixel_hash"], strict=True))
     with ThreadPoolExecutor(os.cpu_count()) as pool:

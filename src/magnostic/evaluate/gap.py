@@ -43,12 +43,12 @@ def compare(
     ids = np.intersect1d(_ids(random), _ids(grouped))
     if not len(ids):
         return None
-    sides = [_rows(p, np.isin(_ids(p), ids)) for p in (random, grouped)]
+    sides = [rows(p, np.isin(_ids(p), ids)) for p in (random, grouped)]
     unit = unit_of(protocol)
     # Codes follow sorted names and both sides hold the same images: equal codes, equal clusters.
     found = [clusters(side.table, unit) for side in sides]
     n = found[0].n
-    tallies = [Tally.of(s, f.codes, n) for s, f in zip(sides, found, strict=True)]
+    tallies = [Tally.of(s, f.codes, n, ranked=False) for s, f in zip(sides, found, strict=True)]
 
     def statistic(weights: Floats) -> dict[str, Floats]:
         above, below = (tally.values(weights) for tally in tallies)
@@ -80,5 +80,6 @@ def _ids(predictions: Predictions) -> NDArray[np.str_]:
     return predictions.table["image_id"].to_numpy(dtype=str)
 
 
-def _rows(predictions: Predictions, keep: NDArray[np.bool_]) -> Predictions:
+def rows(predictions: Predictions, keep: NDArray[np.bool_]) -> Predictions:
+    """The rows of a mask [N]."""
     return Predictions(predictions.table.loc[keep].reset_index(drop=True))

@@ -23,7 +23,8 @@ are null where undefined, shares in [0, 1])::
                      "mean_probability_accuracy": M, "majority_vote_accuracy": M,
                      "n_images_without_patient", "scores": [{…}, …]} | null,
         "by_fold": [{"repeat", "fold", "accuracy", "macro_f1", "n", "not_estimable"}],
-        "estimable": {…overall's figures: M…, "n", "n_clusters", "excluded": {class: n}} | null}},
+        "estimable": {…overall's figures: M…, "n", "n_clusters", "excluded": {class: n}} | null,
+        "probabilities": {… as probabilities.assess says …}}},
      "gap": {"patient": {"n_images", "n_clusters", "cluster",
                          "accuracy": M in points + {"random", "grouped"}, "macro_f1": …,
                          "estimable": {the same on estimable images} | null}}}
@@ -44,6 +45,7 @@ from magnostic.evaluate.bootstrap import Estimate, Sampling, clusters, resample,
 from magnostic.evaluate.metrics import OVERALL, PER_CLASS
 from magnostic.evaluate.patients import summarize_patients
 from magnostic.evaluate.predictions import Predictions
+from magnostic.evaluate.probabilities import assess
 from magnostic.evaluate.tally import Tally, score
 
 NotEstimable = Mapping[tuple[str, int, int], Sequence[str]]
@@ -60,7 +62,8 @@ def summarize(
     """Content of metrics.json; see the head of this file. Equal inputs give equal output.
 
     Args:
-        predictions: any protocols, repeats and folds; rows of ``part`` test are scored.
+        predictions: any protocols, repeats and folds; rows of ``part`` test are scored, and a
+            single fold's calibration is fitted on its rows of ``part`` val.
         resamples: bootstrap resamples, 0 for no intervals.
         confidence: of the intervals, in (0, 1).
         seed: of the bootstrap.
@@ -90,7 +93,10 @@ def summarize(
         "confidence": confidence,
         "seed": seed,
         "protocols": {
-            name: _protocol(side, name, estimable[name], not_estimable, sampling)
+            name: {
+                **_protocol(side, name, estimable[name], not_estimable, sampling),
+                "probabilities": assess(predictions.where(protocol=name), name, sampling),
+            }
             for name, side in sides.items()
         },
         "gap": {name: found for name, found in gaps.items() if found is not None},

@@ -30,7 +30,7 @@ class Tally:
     """R repeats, G clusters, C classes.
 
     confusion: float64 [R, G, C, C]. loss: float64 [R, G], summed over images.
-    kernels: R x C functions from weights to AUC.
+    kernels: R x C functions from weights to AUC, or none: the figures then lack it.
     """
 
     confusion: Floats
@@ -43,10 +43,13 @@ class Tally:
         codes: NDArray[np.intp],
         n_clusters: int,
         repeats: NDArray[np.intp] | None = None,
+        ranked: bool = True,
     ) -> Tally:
         """Tally the rows by cluster code [N] in 0..n_clusters-1 and by repeat.
 
-        ``repeats`` [N] numbers the sets whose figures are averaged; by default the table's.
+        Args:
+            repeats: [N], numbers the sets whose figures are averaged; by default the table's.
+            ranked: prepare the AUC, the costliest figure by far.
         """
         if repeats is None:
             repeats = np.unique(predictions.table["repeat"], return_inverse=True)[1]
@@ -59,8 +62,11 @@ class Tally:
         group = repeats * n_clusters + codes
         loss = image_loss(probabilities, true)
         summed_loss: Floats = np.bincount(group, loss, n_repeats * n_clusters).astype(np.float64)
-        kernels = []
+        kernels: list[tuple[auc.Kernel, ...]] = []
         for repeat in range(n_repeats):
+            if not ranked:
+                kernels.append(())
+                continue
             rows = repeats == repeat
             kernels.append(
                 tuple(
@@ -100,8 +106,9 @@ class Tally:
             n_clusters, n_classes = confusion.shape[:2]
             counts = weights @ confusion.reshape(n_clusters, -1)
             values = from_confusion(counts.reshape(-1, n_classes, n_classes))
-            values["auc"] = np.stack([k(weights) for k in kernels], axis=-1)
-            values["macro_auc"] = macro_auc(values["auc"])
+            if kernels:
+                values["auc"] = np.stack([k(weights) for k in kernels], axis=-1)
+                values["macro_auc"] = macro_auc(values["auc"])
             values["log_loss"] = ratio(weights @ loss, counts.sum(axis=-1))
             by_repeat.append(values)
         if len(by_repeat) == 1:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from magnostic.data.images import Task
-from magnostic.data.pixels import Fit
+from magnostic.data.pixels import Fit, Size
 from magnostic.errors import WeightsError
 from magnostic.files import read_json, write_json
 from magnostic.models import encoders, heads, tensors
@@ -42,7 +42,7 @@ class Spec:
         weights_sha256: digest of that file, if it was one.
         classes: class names in the order of the outputs.
         task: ``binary``, ``subtype`` or ``label``.
-        size: side of the square input, pixels.
+        size: side of the square input, or height and width, pixels.
         fit: ``squeeze``, ``crop`` or ``pad``.
         colour: what is done to colours before anything else, with the reference's parameters.
         normalize: what the statistics were computed on.
@@ -63,7 +63,7 @@ class Spec:
     weights_sha256: str | None
     classes: list[str]
     task: Task
-    size: int
+    size: Size
     fit: Fit
     colour: Mapping[str, Any]
     normalize: str
@@ -125,7 +125,8 @@ def load(folder: Path) -> tuple[Classifier, Spec]:
     """
     try:
         raw = read_json(folder / "model.json")
-        spec = Spec(**{**raw, "mean": tuple(raw["mean"]), "std": tuple(raw["std"])})
+        size = raw["size"] if isinstance(raw["size"], int) else tuple(raw["size"])
+        spec = Spec(**{**raw, "size": size, "mean": tuple(raw["mean"]), "std": tuple(raw["std"])})
         head = heads.build(spec.head)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise WeightsError(

@@ -119,29 +119,34 @@ def create(backbone: str, used: Mapping[str, Any], **more: Any) -> nn.Module:
     return model
 
 
-def require_size(backbone: str, size: int, args: Mapping[str, Any] | None = None) -> None:
+def require_size(
+    backbone: str, size: int | tuple[int, int], args: Mapping[str, Any] | None = None
+) -> None:
     """Raise RecipeError where the backbone, built with these options, can't take this input size.
 
     Args:
-        size: side of the square input, pixels.
+        size: side of the square input, or height and width, pixels.
         args: timm's options (``model.args`` of a recipe).
     """
     config = timm.get_pretrained_cfg(backbone) if timm.is_model(backbone) else None
     if config is None or not config.fixed_input_size:
         return
     used = resolve(args or {})
+    given = {size} if isinstance(size, int) else set(size)
     if used.get("dynamic_img_size") or not used.get("strict_img_size", True):
         patch = used.get("patch_size") or _patch(backbone, used)
-        if size % patch and not used.get("dynamic_img_pad"):
+        wrong = [one for one in sorted(given) if one % patch]
+        if wrong and not used.get("dynamic_img_pad"):
             raise RecipeError(
-                f"preprocess.size {size}: {backbone} takes multiples of {patch} px; "
-                f"set preprocess.size {max(round(size / patch), 1) * patch}"
+                f"preprocess.size {wrong[0]}: {backbone} takes multiples of {patch} px; "
+                f"set preprocess.size {max(round(wrong[0] / patch), 1) * patch}"
             )
         return
     side = _side(used) or config.input_size[-1]
-    if side != size:
+    if given != {side}:
+        shown = size if isinstance(size, int) else " x ".join(map(str, size))
         raise RecipeError(
-            f"preprocess.size {size}: {backbone} takes {side} px only; set preprocess.size {side}"
+            f"preprocess.size {shown}: {backbone} takes {side} px only; set preprocess.size {side}"
         )
 
 

@@ -40,7 +40,11 @@ class Child:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The contents of run.json, recipe.yaml, data.json, … and of the children's folders."""
+    """The contents of run.json, recipe.yaml, data.json, … and of the children's folders.
+
+    controls: of controls.json; None where none were measured.
+    robustness: of robustness.json; None where shifted photographs were not tested.
+    """
 
     run: dict[str, Any]
     recipe: dict[str, Any]
@@ -50,6 +54,8 @@ class RunFolder:
     environment: dict[str, Any]
     provenance: dict[str, Any]
     children: list[Child]
+    controls: dict[str, Any] | None = None
+    robustness: dict[str, Any] | None = None
 
     @property
     def task(self) -> str:
@@ -90,6 +96,8 @@ def read(folder: Path) -> RunFolder:
         environment=_json(folder / "environment.json"),
         provenance=_json(folder / "split.json"),
         children=children,
+        controls=_json(folder / "controls.json") or None,
+        robustness=_json(folder / "robustness.json") or None,
     )
 
 

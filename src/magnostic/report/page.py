@@ -9,34 +9,53 @@ from typing import Any, Final
 import jinja2
 import yaml
 
+from magnostic.evaluate.thresholds import check_prevalence
 from magnostic.files import write_text
-from magnostic.report import context, curves, figures, folder, published, tables, words
+from magnostic.report import (
+    context,
+    controls,
+    curves,
+    figures,
+    folder,
+    gap_picture,
+    probabilities,
+    published,
+    robustness,
+    tables,
+    words,
+)
 from magnostic.report.cells import Table
 from magnostic.report.findings import grouped
 from magnostic.report.folder import RunFolder
 from magnostic.report.settings import TASKS, settings
+from magnostic.report.style import Picture
 from magnostic.report.verdict import judge
 
 _CHANGED: Final = "Changed on the command line:"
 
 
-def write_report(run: Path, out: Path | None = None) -> Path:
+def write_report(run: Path, out: Path | None = None, *, prevalence: float | None = None) -> Path:
     """Write ``report.html``, ``figures/*.png, *.pdf`` and ``tables/*.csv``.
 
     Args:
         run: a run folder, parent or child. Its metrics.json is used if there; otherwise the
             figures are computed from predictions.parquet.
         out: where to write; the run folder itself by default.
+        prevalence: share of positive (malignant) images in (0, 1) for which predictive values
+            are given besides that of the test images.
 
     Returns:
         The path of report.html. Equal folders give equal bytes.
 
     Raises:
-        BadInput: ``run`` is no finished run, or one of its files cannot be read.
+        BadInput: ``run`` is no finished run, one of its files cannot be read, or the prevalence
+            is none.
     """
+    if prevalence is not None:
+        check_prevalence(prevalence)
     content = folder.read(run)
     out = run if out is None else out
-    sections = _build(content, out / "figures")
+    sections = _build(content, out / "figures", prevalence)
     for table in _tables(sections):
         write_text(out / "tables" / f"{table.name}.csv", table.to_csv())
     target = out / "report.html"
@@ -44,7 +63,7 @@ def write_report(run: Path, out: Path | None = None) -> Path:
     return target
 
 
-def _build(run: RunFolder, pictures: Path) -> dict[str, Any]:
+def _build(run: RunFolder, pictures: Path, prevalence: float | None) -> dict[str, Any]:
     """Everything that the template shows."""
     metrics = run.metrics
     names = words.ordered(metrics["protocols"])
@@ -58,10 +77,13 @@ def _build(run: RunFolder, pictures: Path) -> dict[str, Any]:
         "task": TASKS.get(run.task, run.task),
         "classes": [words.class_name(c) for c in run.classes],
         "synthetic": bool(run.data.get("synthetic")),
-        "verdict": judge(metrics, run.task, len(run.classes)),
-        "protocols": [_protocol(run, name, pictures) for name in names],
+        "verdict": judge(metrics, run.task, len(run.classes), run.controls),
+        "protocols": [_protocol(run, name, pictures, prevalence) for name in names],
         "headline": tables.headline(run),
-        "gap": tables.gaps(run),
+        "gap": controls.gaps(run),
+        "gap_pictures": _gap_pictures(run, pictures),
+        "controls": controls.by_protocol(run),
+        "robustness": robustness.section(run.robustness, pictures),
         "forest": figures.forest(metrics, pictures),
         "settings": settings(run),
         "findings": grouped(run.findings),
@@ -78,13 +100,26 @@ def _build(run: RunFolder, pictures: Path) -> dict[str, Any]:
         "provenance": _flat(run.provenance),
         "use_note": run.run.get("model_for_use_note") or "",
         "parent": run.run.get("kind") == "parent",
-        "glossary": words.GLOSSARY,
+        "glossary": _glossary(run),
         "level": words.level(metrics["confidence"]),
         "breakhis": published.BREAKHIS,
         "breakhis_licence": published.BREAKHIS_LICENCE,
         "paper": published.PAPER,
         "repeats": any(metrics["protocols"][n]["repeats"] > 1 for n in names if n != "official"),
     }
+
+
+def _glossary(run: RunFolder) -> tuple[tuple[str, str], ...]:
+    of_shifts = robustness.GLOSSARY if run.robustness else ()
+    return words.GLOSSARY + controls.GLOSSARY + probabilities.GLOSSARY + of_shifts
+
+
+def _gap_pictures(run: RunFolder, pictures: Path) -> list[Picture]:
+    drawn = [
+        gap_picture.gap(run.metrics, run.controls, pictures),
+        gap_picture.recognition(run.metrics, run.controls, pictures),
+    ]
+    return [picture for picture in drawn if picture]
 
 
 def _description(recipe: Mapping[str, Any]) -> tuple[str, str]:
@@ -96,7 +131,9 @@ def _description(recipe: Mapping[str, Any]) -> tuple[str, str]:
     return first.removeprefix(_CHANGED).strip(), rest.strip()
 
 
-def _protocol(run: RunFolder, name: str, pictures: Path) -> dict[str, Any]:
+def _protocol(
+    run: RunFolder, name: str, pictures: Path, prevalence: float | None
+) -> dict[str, Any]:
     metrics = run.metrics
     result = metrics["protocols"][name]
     drawn = [
@@ -118,6 +155,7 @@ def _protocol(run: RunFolder, name: str, pictures: Path) -> dict[str, Any]:
         "classes": tables.by_class(run, name),
         "confusion": tables.confusion(run, name),
         "patients": tables.patients(run, name),
+        "probabilities": probabilities.section(run, name, pictures, prevalence),
         "missing": [words.class_name(c) for c in missing],
     }
 

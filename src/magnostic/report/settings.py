@@ -74,8 +74,14 @@ def settings(run: RunFolder) -> Pairs:
 
 
 def _magnifications(data: Mapping[str, Any]) -> Pairs:
-    only = [f"{m}X" for m in data.get("magnifications") or ()]
-    return [("Magnifications", f"{', '.join(only)} alone")] if only else []
+    used, taught = (
+        ", ".join(f"{m}X" for m in data.get(key) or ())
+        for key in ("magnifications", "train_magnifications")
+    )
+    pairs = [("Magnifications", f"{used} alone")] if used else []
+    if taught:
+        pairs.append(("Trained on", f"{taught} alone; tested on {used or 'all magnifications'}"))
+    return pairs
 
 
 def _model(model: Mapping[str, Any]) -> Pairs:
@@ -97,10 +103,12 @@ def _model(model: Mapping[str, Any]) -> Pairs:
 
 def _input(preprocess: Mapping[str, Any]) -> Pairs:
     size, fit = preprocess.get("size"), str(preprocess.get("fit"))
+    height, width = size if isinstance(size, list) else (size, size)
     pairs = [
         (
             "Input",
-            f"{size} × {size}, {_FIT.get(fit, fit)}, normalization {preprocess.get('normalize')}",
+            f"{width} × {height}, {_FIT.get(fit, fit)}, "
+            f"normalization {preprocess.get('normalize')}",
         )
     ]
     colour = preprocess.get("colour", "none")
@@ -133,6 +141,8 @@ def _balance(balance: Mapping[str, Any]) -> str:
 def _split(split: Mapping[str, Any]) -> str:
     folds, protocols = split.get("folds"), split.get("protocols") or []
     drawn = f"hold-out of {split.get('test_fraction')}" if folds == 1 else f"{folds} folds"
+    if folds == "each":
+        drawn = "one group left out at a time, each once"
     drawn += f", {plural(int(split.get('repeats', 1)), 'repeat')}"
     if "official" in protocols:
         fixed = "the data set's own draws"

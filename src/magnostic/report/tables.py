@@ -14,7 +14,6 @@ from magnostic.report.words import (
     class_name,
     ordered,
     plural,
-    points,
     protocol,
     resampling,
     share,
@@ -30,7 +29,7 @@ _SCORE = (
 )
 
 
-#: Clusters below which a percentile interval is known to be far too narrow.
+#: Clusters below which an interval is known to be too narrow.
 _ENOUGH: Final = 10
 
 
@@ -96,56 +95,6 @@ def _pooling(results: Mapping[str, Mapping[str, Any]]) -> str:
             "each is scored by itself and the figures are averaged. "
         )
     return says
-
-
-def gaps(run: RunFolder) -> Table | None:
-    """Random-image minus grouped figures."""
-    found = run.metrics["gap"]
-    if not found:
-        return None
-    rows, records = [], []
-    for name in ordered(found):
-        for which, entry in (("all images", found[name]), ("learnable", found[name]["estimable"])):
-            if entry is None:
-                continue
-            rows.append(
-                [
-                    Cell(f"Random images − {protocol(name).title.lower()}", which),
-                    *[
-                        Cell(points(entry[key]["estimate"]), _point_interval(entry[key]))
-                        for key in ("accuracy", "macro_f1")
-                    ],
-                    *cells([entry["n_images"], entry["n_clusters"]]),
-                ]
-            )
-            records.append(
-                {
-                    "protocol": name,
-                    "images": which,
-                    **flat("accuracy_points", entry["accuracy"]),
-                    **flat("macro_f1_points", entry["macro_f1"]),
-                    "n_images": entry["n_images"],
-                    "n_clusters": entry["n_clusters"],
-                    "cluster": entry["cluster"],
-                }
-            )
-    units = " or ".join(dict.fromkeys(entry["cluster"] + "s" for entry in found.values()))
-    return Table(
-        "gap",
-        "The gap, in points, on the images that both protocols tested. "
-        + resampling(run.metrics, units.removesuffix("s")).replace(
-            "percentile bootstrap", "paired percentile bootstrap"
-        ),
-        ["", "Accuracy", "Macro F1", "Images", "Units"],
-        rows,
-        records,
-    )
-
-
-def _point_interval(metric: Mapping[str, Any]) -> str:
-    if metric["low"] is None:
-        return ""
-    return f"({points(metric['low'])} to {points(metric['high'])})"
 
 
 def folds(run: RunFolder, name: str) -> Table:

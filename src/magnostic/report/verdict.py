@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from magnostic.report import controls as negative
 from magnostic.report.words import interval, level, ordered, plural, points, protocol, share
 
 #: Grouped protocols beside the main one, strictest first, and how a sentence on them starts.
@@ -14,7 +15,7 @@ _OTHERS: Final = {
     "source": "With data sets kept apart (source-disjoint),",
     "official": "On the official folds,",
 }
-_BLIND: Final = "the percentile bootstrap cannot show uncertainty here"
+_BLIND: Final = "the bootstrap cannot show uncertainty here"
 #: The rule of three bounds a share by 3/n, which says nothing of n up to three.
 _RULE_OF_THREE: Final = 3
 
@@ -28,8 +29,13 @@ class Verdict:
     warning: str | None = None
 
 
-def judge(metrics: Mapping[str, Any], task: str, n_classes: int) -> Verdict:
-    """The verdict on metrics.json's content."""
+def judge(
+    metrics: Mapping[str, Any],
+    task: str,
+    n_classes: int,
+    controls: Mapping[str, Any] | None = None,
+) -> Verdict:
+    """The verdict on metrics.json's content, with controls.json's where it is there."""
     main = ordered(metrics["protocols"])[0]
     result = metrics["protocols"][main]
     kind = "benign-or-malignant" if task == "binary" else f"{n_classes}-class"
@@ -46,6 +52,7 @@ def judge(metrics: Mapping[str, Any], task: str, n_classes: int) -> Verdict:
     # Intervals over single images mislead most of all: say so next to them.
     unsafe = result["warnings"][:1] if result["cluster"] == "image" else []
     remarks = [*_no_width(result), *_majority(result), *_estimable(metrics, main), *unsafe]
+    remarks += negative.remarks(controls, metrics, main)
     return Verdict(headline, remarks, warning)
 
 

@@ -114,10 +114,12 @@ GLOSSARY: Final = (
     ),
     (
         "Interval",
-        "Percentile bootstrap: whole patients (lab numbers under the accession-disjoint protocol) "
+        "Expanded percentile bootstrap: whole patients (lab numbers under the accession-disjoint protocol) "
         "are drawn with replacement and every figure is computed anew. It shows variation between "
         "patients, not between trainings or folds. With few patients of a type, intervals of macro "
-        "figures may lie lopsidedly below the figure: a resample thins out some types.",
+        "figures may lie lopsidedly below the figure: a resample thins out some types. The quantiles lie "
+        "further out than those of the plain percentile interval, which covers too seldom where "
+        "patients are few.",
     ),
     (
         "Gap",
@@ -186,8 +188,8 @@ def resampling(metrics: Mapping[str, Any], cluster: str) -> str:
     if not metrics["resamples"]:
         return "No intervals were computed."
     return (
-        f"Intervals: {level(metrics['confidence'])}, percentile bootstrap over {cluster}s, "
-        f"{metrics['resamples']:,} resamples."
+        f"Intervals: {level(metrics['confidence'])}, expanded percentile bootstrap over "
+        f"{cluster}s, {metrics['resamples']:,} resamples."
     )
 
 

@@ -56,10 +56,11 @@ def known_patients(selection: Selection) -> NDArray[np.int64]:
 
 
 def n_folds(selection: Selection, split: Split, protocol: str) -> int:
-    """``split.folds``, but under protocol ``source`` at most one for each data set."""
-    if protocol != "source":
+    """``split.folds``; one for each group if that is ``each``, and at most so many for sources."""
+    if protocol != "source" and split.folds != "each":
         return split.folds
-    return min(split.folds, int(groups(selection, protocol).max()) + 1)
+    n_groups = int(groups(selection, protocol).max()) + 1
+    return n_groups if split.folds == "each" else min(split.folds, n_groups)
 
 
 def draw(
@@ -68,7 +69,8 @@ def draw(
     """The fold of each image, int64 [N]; in a hold-out, 0 is tested and -1 is not.
 
     Class shares are kept alike as far as groups allow; the few groups of a rare class go to
-    different folds. Raises SplitError where groups are fewer than folds.
+    different folds. With folds ``each``, every group is a fold, numbered by its first image.
+    Raises SplitError where groups are fewer than folds.
     """
     group = groups(selection, protocol)
     n_groups = int(group.max()) + 1
@@ -85,6 +87,8 @@ def draw(
             f"protocol {protocol}: {n_groups} groups by {GROUP_COLUMN[protocol]} are too few for "
             f"split.folds {split.folds}; use at most {n_groups} folds, or add patients"
         )
+    if split.folds == "each":
+        return group
     if folds == 1:
         rows = np.arange(len(group))
         return held_out(group, y, rows, split.test_fraction, split.stratify, rng) - 1

@@ -13,7 +13,7 @@ from magnostic.errors import LeakError, SplitError
 from magnostic.recipe import Data
 from magnostic.splits import grouped, random_images
 from magnostic.splits.all_folds import check_aligned
-from magnostic.splits.policies import Selection, apply_policies
+from magnostic.splits.policies import Selection, apply_policies, may_train
 from magnostic.splits.seeds import generator
 from magnostic.splits.table import Folds, Parts, check_parts
 
@@ -25,7 +25,10 @@ def parts(
 
     Validation images are drawn from those not tested, by the same grouping as the protocol's
     (official and source: by patient), ``ceil(val_fraction * n)`` of them where images may be
-    parted.
+    parted. Where the recipe names the magnifications to train on, images of others that are not
+    tested are in no part; the provenance counts them as ``left_out``.
+
+    Returns parts whose table keeps the index of ``selection.table``.
 
     Raises SplitError where the folds hold no such fold or other images, LeakError where parts
     share what the protocol keeps apart.
@@ -46,7 +49,8 @@ def parts(
         raise SplitError(f"protocol {protocol}, repeat {repeat}: there is no fold {fold}")
     part = np.where(test, "test", "train").astype(object)
     fraction = float(made["val_fraction"])
-    rows = np.flatnonzero(~test)
+    taught = ~test & may_train(selection)
+    rows = np.flatnonzero(taught)
     if fraction > 0 and len(rows) > 1:
         rng = generator(int(made["seed"]), protocol, repeat, fold, "val")
         val = _draw_val(selection, y, protocol, rows, fraction, bool(made["stratify"]), rng)
@@ -60,9 +64,12 @@ def parts(
             "part": pd.Series(part, index=selection.table.index, dtype="str"),
         }
     )
+    frame = frame[test | taught]
     told = {**made, "protocol": protocol, "repeat": repeat, "fold": fold}
-    if protocol == "source":  # may have fewer folds than the recipe's other protocols
+    told["left_out"] = len(selection.table) - len(frame)
+    if protocol == "source" or made["folds"] == "each":  # a number that is the protocol's own
         told["folds"] = len(set(held[held >= 0]))
+        told["each"] = made["folds"] == "each"
     result = Parts(frame, told)
     check_parts(frame)
     assert_disjoint(result, selection)

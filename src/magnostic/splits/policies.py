@@ -51,6 +51,13 @@ def apply_policies(images: Images, data: Data) -> Selection:
             f"data.magnifications {list(data.magnifications)}: no image has one of these "
             f"(found: {found or 'none known'}); change the list or leave it empty"
         )
+    if data.train_magnifications and not _trained(table[keep], data).any():
+        found = sorted({int(m) for m in table.loc[keep, "magnification"].dropna()})
+        raise SplitError(
+            f"data.train_magnifications {list(data.train_magnifications)}: no image has one of "
+            f"these, so there is nothing to train on (found: {found or 'none known'}); change the "
+            "list or leave it empty"
+        )
     before = int(keep.sum())
     if data.duplicates == "drop":
         keep &= ~_several_labels(table, "pixel_hash")
@@ -70,6 +77,11 @@ def apply_policies(images: Images, data: Data) -> Selection:
     table = table[keep].reset_index(drop=True)
     unit = _units(table, double, data.duplicates, data.double_labels)
     return Selection(table, unit, dropped, images.data_hash, data)
+
+
+def may_train(selection: Selection) -> NDArray[np.bool_]:
+    """bool [N]: which photographs may stand in a training or validation part, by magnification."""
+    return _trained(selection.table, selection.policies)
 
 
 def join(*keys: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -93,6 +105,12 @@ def join(*keys: NDArray[np.int64]) -> NDArray[np.int64]:
 def codes(values: pd.Series) -> NDArray[np.int64]:
     """Integer code of each value, -1 where it is missing."""
     return np.asarray(pd.factorize(values)[0], dtype=np.int64)
+
+
+def _trained(table: pd.DataFrame, data: Data) -> NDArray[np.bool_]:
+    if not data.train_magnifications:
+        return np.ones(len(table), dtype=bool)
+    return table["magnification"].isin(data.train_magnifications).to_numpy(dtype=bool)
 
 
 def _several_labels(table: pd.DataFrame, column: str) -> pd.Series:

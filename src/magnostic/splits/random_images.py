@@ -22,6 +22,7 @@ def draw(
     A hold-out tests ``ceil(test_fraction * n)`` images (fold 0; the rest is -1): 2,373 of 7,909
     as in the paper. k folds are equal within one image. Units stay whole.
     """
+    assert isinstance(split.folds, int)  # the recipe's own check
     n = len(selection.table)
     units = selection.unit.nunique()
     if units < max(split.folds, 2):

@@ -13,7 +13,8 @@ fold       int16   the fold in which this image is tested; -1: never tested in t
 =========  ======  ============================================================================
 
 **Parts** (a child run's ``split.parquet``): one fold spelt out, with ``part`` one of ``train``,
-``val``, ``test``, and ``fold`` the fold that is tested.
+``val``, ``test``, and ``fold`` the fold that is tested. An image that is neither tested nor of a
+magnification to train on (``data.train_magnifications``) has no row.
 
 Beside either stands ``split.json``, the provenance: seed, fractions, grouping column, policies and
 library versions, enough to make the same split again.

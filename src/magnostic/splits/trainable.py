@@ -11,7 +11,10 @@ from magnostic.splits.table import Parts
 
 
 def not_estimable(parts: Parts, y: pd.Series) -> list[str]:
-    """Classes in ``y`` (one name a row of ``parts.table``) without a training image, sorted."""
+    """Classes in ``y`` without a training image, sorted.
+
+    ``y``: one name for each photograph of the selection, by the index of ``parts.table``.
+    """
     taught = set(y[_train(parts, y)])
     return sorted(set(y) - taught)
 
@@ -22,7 +25,8 @@ def check_trainable(
     """The classes that are not estimable in this fold.
 
     Raises SplitError where fewer than two classes can be trained, or with ``strict`` where any
-    class is not estimable or, under k folds, has fewer groups than folds.
+    class is not estimable or, under k folds, has fewer groups than folds (with folds ``each``,
+    which test one group at a time: fewer than two).
     """
     missing = not_estimable(parts, y)
     taught = sorted(set(y) - set(missing))
@@ -36,7 +40,8 @@ def check_trainable(
             "needs two. Add patients of other classes, use another task, or fewer folds"
         )
     folds = int(parts.provenance["folds"])
-    rare = [] if protocol == "official" else _rare(selection, y, protocol, folds)
+    least = 2 if parts.provenance.get("each") else folds
+    rare = [] if protocol == "official" else _rare(selection, y, protocol, least)
     if strict and (missing or rare):
         lacking = ", ".join(_groups(selection, y, protocol, label) for label in missing or rare)
         what = "no training image of" if missing else "not every fold can test"
@@ -48,11 +53,11 @@ def check_trainable(
     return missing
 
 
-def _rare(selection: Selection, y: pd.Series, protocol: str, folds: int) -> list[str]:
-    """Classes with fewer groups than folds."""
+def _rare(selection: Selection, y: pd.Series, protocol: str, least: int) -> list[str]:
+    """Classes with fewer groups than ``least``."""
     column = GROUP_COLUMN.get(protocol, "image_id")
     groups = selection.table[column].groupby(y.to_numpy()).nunique()
-    return sorted(str(label) for label, n in groups.items() if n < folds)
+    return sorted(str(label) for label, n in groups.items() if n < least)
 
 
 def _groups(selection: Selection, y: pd.Series, protocol: str, label: str) -> str:
@@ -63,6 +68,7 @@ def _groups(selection: Selection, y: pd.Series, protocol: str, label: str) -> st
 
 
 def _train(parts: Parts, y: pd.Series) -> pd.Series:
-    if not y.index.equals(parts.table.index):
+    """Whether each photograph of ``y`` is in the training part."""
+    if not parts.table.index.isin(y.index).all():
         raise ValueError("y must have the index of parts.table; make it from the same selection")
-    return parts.table["part"] == "train"
+    return (parts.table["part"] == "train").reindex(y.index, fill_value=False)

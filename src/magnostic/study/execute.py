@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import shutil
 import traceback
@@ -75,14 +76,22 @@ def execute(
 
     def note(record: Record, status: Status, reason: str = "") -> None:
         record.status, record.reason = status, reason
+        for other, there in zip(records, placed, strict=True):
+            if other is not record and there.finished(out):  # entries that share the run
+                other.status, other.reason = "done", ""
         _write(study, records, out)
 
     _write(study, records, out)
     write_text(out / "study.yaml", study.to_yaml())
     for number, (item, record) in enumerate(zip(placed, records, strict=True), start=1):
-        if record.key in chosen:
-            say(f"[{number}/{len(records)}] {record.key}")
-            _carry_out(item, images, out, lambda *told, r=record: note(r, *told))
+        if record.key not in chosen:
+            continue
+        where = f"[{number}/{len(records)}] {record.key}"
+        if item.finished(out) and (out / item.path / "report.html").is_file():
+            say(f"{where} is done")
+            continue
+        say(where)
+        _carry_out(item, images, out, functools.partial(note, record))
     from magnostic.report.study import write_study
 
     write_study(out)
@@ -91,8 +100,11 @@ def execute(
 
 def select(entries: Sequence[Entry], only: str) -> list[Entry]:
     """Entries whose key, label or group holds the text; BadInput where none does."""
-    text = only.lower()
-    found = [e for e in entries if any(text in s.lower() for s in (e.key, e.label, e.group))]
+    found = [
+        entry
+        for entry in entries
+        if any(only.lower() in text.lower() for text in (entry.key, entry.label, entry.group))
+    ]
     if not found:
         raise BadInput(
             f"--only {only!r}: fits no run; runs are {', '.join(e.key for e in entries)}"
@@ -153,12 +165,12 @@ def _carry_out(item: Placed, images: Images, out: Path, note: Callable[..., None
     folder = out / item.path
     note("running")
     try:
-        if not item.finished(out):
+        if item.finished(out):  # stopped between its last two files
+            write_report(folder)
+        else:
             if not (folder / "identity.json").is_file():  # stopped before it had begun
                 shutil.rmtree(folder, ignore_errors=True)
             _run(_as_begun(item.entry.recipe, folder), images, folder)
-        elif not (folder / "report.html").is_file():  # stopped between its last two files
-            write_report(folder)
         note("done")
     except KeyboardInterrupt:
         note("planned", "interrupted; start the study again and it goes on from here")

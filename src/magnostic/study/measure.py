@@ -5,6 +5,7 @@ Backbones are built without values and filled with constants, since time does no
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
-from magnostic.data.pixels import fit_square
+from magnostic.data.pixels import fit_image
 from magnostic.data.scan import Unusable, decode
 from magnostic.errors import DataError, RunFailed
 from magnostic.models import handcrafted, heads, weights
@@ -70,7 +71,7 @@ def photographs(table: pd.DataFrame, preprocess: Preprocess) -> tuple[NDArray[np
             image = Image.fromarray(decode(Path(path)))
         except Unusable as fault:
             raise DataError(f"{path}: {fault}; index the data again") from None
-        found.append(fit_square(image, preprocess.size, preprocess.fit))
+        found.append(fit_image(image, preprocess.size, preprocess.fit))
     return np.stack(found), (time.perf_counter() - started) / len(found)
 
 
@@ -215,14 +216,17 @@ def _require_memory(needed: int, name: str) -> None:
 def _steps(step: Callable[[int], object], least: int, batch_size: int) -> tuple[int, float]:
     """Images in a measured step and its seconds: whole batches, or fewer images if it is slow.
 
-    After a warm-up with ``least`` images; the faster of two steps, or the only one if it is slow.
+    After a warm-up, steps grow to a batch, since small ones take longer an image; the last one
+    is measured twice, and the faster counts, unless it is slow.
     """
     step(least)
-    _, first = _timed(lambda: step(least))
-    if first > _STEP:
-        return least, first
-    count = int(np.clip(least * _STEP / first, least, batch_size))
-    return count, min(_timed(lambda: step(count))[1] for _ in range(2))
+    count, (_, seconds) = least, _timed(lambda: step(least))
+    while seconds < _STEP and count < batch_size:
+        count = min(batch_size, max(2 * count, int(count * _STEP / seconds)))
+        _, seconds = _timed(functools.partial(step, count))
+    if seconds < 2 * _STEP:
+        seconds = min(seconds, _timed(lambda: step(count))[1])
+    return count, seconds
 
 
 def _timed(work: Callable[[], T]) -> tuple[T, float]:

@@ -210,6 +210,7 @@ class _Planner:
 
 
 def _child(recipe: Recipe, part: pd.Series, y: pd.Series) -> Child:
+    y = y[part.index]  # images of magnifications that are neither trained on nor tested have none
     counts = part.value_counts()
     train, val = (int(counts.get(name, 0)) for name in ("train", "val"))
     test = int(counts.get("test", 0))

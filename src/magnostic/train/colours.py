@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from magnostic.data.derived import derived
-from magnostic.data.pixels import Pixels, fit_square
+from magnostic.data.pixels import Pixels, fit_image
 from magnostic.data.scan import Unusable, decode
 from magnostic.errors import RecipeError
-from magnostic.preprocess import colour
+from magnostic.preprocess import colour, shifts
 from magnostic.preprocess.colour import Colour
 from magnostic.progress import track
 from magnostic.recipe import Preprocess
@@ -33,13 +35,41 @@ def describe(pixels: Pixels, method: colour.Method) -> NDArray[np.float32]:
         return np.zeros((len(array), 0), dtype=np.float32)
 
     def compute() -> NDArray[np.float32]:
-        starts = range(0, len(array), _CHUNK)
-        chunks = (array[start : start + _CHUNK] for start in starts)
-        with ThreadPoolExecutor(device.threads()) as pool:
-            found = pool.map(lambda chunk: colour.describe(method, chunk), chunks)
-            return np.concatenate([*track(found, f"colours ({method})", len(starts))])
+        return _computed(len(array), method, lambda chunk: array[chunk])
 
     return derived("colours", f"{pixels.key} {method} {colour.VERSION}", len(array), compute)
+
+
+def describe_shifted(
+    array: NDArray[np.uint8],
+    rows: NDArray[np.intp],
+    method: colour.Method,
+    shift: tuple[str, float],
+) -> NDArray[np.float32]:
+    """float32 [M, K]: parameters of photographs of uint8 [M, S, S, 3] after a shift.
+
+    Those of other rows than ``rows`` are NaN.
+    """
+    described = np.full((len(array), colour.WIDTH[method]), np.nan, dtype=np.float32)
+    if method in TO_REFERENCE:
+
+        def read(chunk: slice) -> NDArray[np.uint8]:
+            changed = shifts.shifted(torch.from_numpy(array[rows[chunk]]), *shift)
+            result: NDArray[np.uint8] = changed.numpy()
+            return result
+
+        described[rows] = _computed(len(rows), method, read)
+    return described
+
+
+def _computed(
+    count: int, method: colour.Method, read: Callable[[slice], NDArray[np.uint8]]
+) -> NDArray[np.float32]:
+    starts = range(0, count, _CHUNK)
+    chunks = (slice(start, start + _CHUNK) for start in starts)
+    with ThreadPoolExecutor(device.threads()) as pool:
+        found = pool.map(lambda chunk: colour.describe(method, read(chunk)), chunks)
+        return np.concatenate([*track(found, f"colours ({method})", len(starts))])
 
 
 def reference(pixels: Pixels, method: colour.Method, rows: NDArray[np.intp]) -> int:
@@ -66,5 +96,5 @@ def from_file(preprocess: Preprocess) -> Colour:
         raise RecipeError(
             f"preprocess.reference {path}: {error}; give train, or an image file"
         ) from None
-    pixels = fit_square(image, preprocess.size, preprocess.fit)
+    pixels = fit_image(image, preprocess.size, preprocess.fit)
     return colour.refer(preprocess.colour, pixels, path.name)

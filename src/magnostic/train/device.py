@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from typing import Literal
 
 import torch
@@ -51,6 +53,17 @@ def threads() -> int:
     count = int(os.environ.get("OMP_NUM_THREADS") or usable or 1)
     torch.set_num_threads(count)
     return count
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch use one thread on the CPU inside."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def accelerator(chosen: Precision) -> Accelerator:

@@ -68,8 +68,10 @@ def load_source(recipe: Recipe) -> weights.Source | None:
     model = recipe.model
     if model.backbone == HANDCRAFTED:
         return None
-    weights.require_size(model.backbone, recipe.preprocess.size, model.args)
-    return None if model.weights == "none" else weights.resolve(model.weights, model.backbone)
+    source = None if model.weights == "none" else weights.resolve(model.weights, model.backbone)
+    args = weights.merged_args(source, model.args)
+    weights.require_size(model.backbone, recipe.preprocess.size, args)
+    return source
 
 
 @dataclass
@@ -228,7 +230,7 @@ class Experiment:
             "version": colour.VERSION,
             "encoder": handcrafted.VERSION if handcrafted_ else self._backbone_digest,
             "backbone": model.backbone,
-            "args": model.args,
+            "args": weights.merged_args(self.source, model.args),
             "features": model.features,
             "normalize": [self.recipe.preprocess.normalize == encoders.PER_IMAGE, stats],
             "precision": "fp32" if handcrafted_ else precision,

@@ -84,6 +84,18 @@ def require_validation(train: Method, parts: Parts) -> None:
         )
 
 
+def frozen_features(experiment: Experiment, parts: Parts) -> tuple[NDArray[np.float32], bool]:
+    """What the head of a frozen encoder sees of every row of the table, float32 [N, D].
+
+    Also whether the photographs' colours or statistics were taken from this fold's training part.
+    """
+    rows, val = (experiment.positions(parts.ids(part)) for part in ("train", "val"))
+    ready = _prepare(experiment, rows, val)
+    encoder = experiment.encoder(ready.stats)
+    features = experiment.frozen_features(encoder, ready.stats, ready.photographs)
+    return features, bool(ready.fitted_on)
+
+
 def pooled_features(model: Classifier, spec: Spec, photographs: Photographs) -> FeaturesOf:
     """What the head sees, computed anew for the positions that are asked for."""
 
@@ -271,9 +283,9 @@ def _dense(
     head = heads.dense(
         vectors.shape[1], train.hidden, len(experiment.classes), recipe.model.dropout, known[0]
     )
-    return finetune(
-        head, _job(experiment, parts, train, Vectors(vectors), y, samples, chosen), folder
-    )
+    job = _job(experiment, parts, train, Vectors(vectors), y, samples, chosen)
+    with device.one_thread():  # matrices this small cost more to share than to multiply
+        return finetune(head, job, folder)
 
 
 def hash_of_split(experiment: Experiment, parts: Parts) -> str:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from magnostic.preprocess import colour
+from magnostic.preprocess import colour, shifts
 from magnostic.preprocess.balance import Samples, apply_symmetries
 from magnostic.preprocess.colour import Colour
 
@@ -30,17 +30,22 @@ class Photographs:
         rows: row in ``array`` of each photograph; two names of one photograph share a row.
         colour: what is done to colours first.
         described: float32 [M, K], each cached photograph's parameters for it.
+        shift: name and severity of what is done to the photographs before that, as if they had
+            been taken so; ``described`` is then of the shifted ones.
     """
 
     array: NDArray[np.uint8]
     rows: NDArray[np.intp]
     colour: Colour
     described: NDArray[np.float32]
+    shift: tuple[str, float] | None = None
 
     def images(self, positions: NDArray[np.intp], device: torch.device) -> Tensor:
         """uint8 [n, S, S, 3] of the photographs at these positions of the table."""
         rows = self.rows[positions]
         pixels = torch.from_numpy(self.array[rows]).to(device, non_blocking=True)
+        if self.shift is not None:
+            pixels = shifts.shifted(pixels, *self.shift)
         if self.colour.method == "none":
             return pixels
         described = torch.from_numpy(self.described[rows]).to(device)

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from magnostic import tables
-from magnostic.data.pixels import fit_square
+from magnostic.data.pixels import fit_image
 from magnostic.models import tensors
 from magnostic.train.experiment import Experiment
 from magnostic.train.fit import Fitted
@@ -46,7 +46,7 @@ def write(experiment: Experiment, fitted: Fitted, folder: Path) -> None:
         kept["thumbnails"] = torch.from_numpy(
             np.stack(
                 [
-                    fit_square(Image.fromarray(experiment.pixels.array[row]), THUMBNAIL, "squeeze")
+                    fit_image(Image.fromarray(experiment.pixels.array[row]), THUMBNAIL, "squeeze")
                     for row in experiment.pixel_rows[positions]
                 ]
             )

@@ -12,6 +12,8 @@ from magnostic.evaluate.predictions import Predictions
 from magnostic.files import read_json
 from magnostic.models import classifier
 from magnostic.preprocess.colour import Colour
+from magnostic.recipe import Data
+from magnostic.splits.table import Parts
 from magnostic.train import child, colours, device, fit
 from magnostic.train.inputs import Photographs
 
@@ -21,12 +23,7 @@ def reproduce_run(folder: Path, images: Images) -> list[str]:
 
     Raises RunFailed naming the children whose predictions differ in any bit.
     """
-    of_run = read_json(folder / "data.json")["data_hash"]
-    if images.data_hash != of_run:
-        raise BadInput(
-            f"--data is not the data of {folder} (hash {images.data_hash[:12]}… against "
-            f"{of_run[:12]}…); give the data set that it was trained on, read the same way"
-        )
+    require_data_of(folder, images)
     children = read_json(folder / "run.json").get("children", [{"path": "."}])
     lines, differing = [], []
     for entry in children:
@@ -46,6 +43,22 @@ def reproduce_run(folder: Path, images: Images) -> list[str]:
     return lines
 
 
+def require_data_of(folder: Path, images: Images) -> None:
+    """Raise BadInput unless these are the images of a run."""
+    of_run = read_json(folder / "data.json")["data_hash"]
+    if images.data_hash != of_run:
+        raise BadInput(
+            f"--data is not the data of {folder} (hash {images.data_hash[:12]}… against "
+            f"{of_run[:12]}…); give the data set that it was trained on, read the same way"
+        )
+
+
+def read_selection(folder: Path, images: Images) -> splits.Selection:
+    """The photographs of a child run, as its policies left them."""
+    policies = Parts.read(folder).provenance["policies"]
+    return splits.apply_policies(images, Data.model_validate(policies))
+
+
 def reproduce_child(folder: Path, images: Images) -> Predictions:
     """Predictions of a stored child run, computed anew from its files and the photographs.
 
@@ -54,9 +67,9 @@ def reproduce_child(folder: Path, images: Images) -> Predictions:
     """
     model, spec = classifier.load(folder)
     model = model.to(device.torch_device())
-    parts = splits.read_parts(folder, images)
-    indexed = images.table.set_index("image_id", drop=False)
-    table = indexed.loc[parts.table["image_id"]].reset_index(drop=True)
+    selection = read_selection(folder, images)
+    parts = splits.read_parts(folder, selection)
+    table = selection.table
     pixels = open_pixels(table, spec.size, spec.fit)
     device.threads()
     chosen = Colour.from_dict(spec.colour)

@@ -21,7 +21,7 @@ from magnostic.progress import say
 from magnostic.recipe import Finetune, Probe, Recipe
 from magnostic.report import write_report
 from magnostic.splits.table import Folds, Parts
-from magnostic.train import checkpoint, child, device, fit, reference
+from magnostic.train import calibrate, checkpoint, child, controls, device, fit, reference
 from magnostic.train.environment import environment
 from magnostic.train.experiment import Experiment, load_source, resolve
 
@@ -86,7 +86,7 @@ def run(recipe: Recipe, images: Images, out: Path, *, resume: bool = False) -> P
         write_report(out)
     else:
         models = [job for job in jobs if job.protocol == strictest]
-        _parent(experiment, folds, jobs, models, chosen, out)
+        _parent(experiment, folds, jobs, prepared, models, chosen, out)
     return out
 
 
@@ -137,6 +137,8 @@ def _child(
     predictions, fitted = child.train_child(experiment, parts, folder, shared)
     if for_use:
         reference.write(experiment, fitted, folder)
+    if single:
+        calibrate.store(experiment, predictions, job.protocol, folder, folder)
     missing = splits.not_estimable(parts, experiment.y)
     write_json(folder / "data.json", _data(experiment))
     write_json(folder / "environment.json", environment(_precision(experiment)))
@@ -170,6 +172,7 @@ def _parent(
     experiment: Experiment,
     folds: Folds,
     jobs: list[Fold],
+    prepared: list[Parts],
     models: list[Fold],
     chosen: dict[Fold, float | None],
     out: Path,
@@ -191,6 +194,8 @@ def _parent(
             f"{models[0].protocol}. The pooled figures describe each of them alone, on the fold "
             "that it did not see."
         )
+    model = out / "final" if use == ["final"] else out
+    calibrate.store(experiment, pooled, models[0].protocol, out, model)
     write_json(out / "data.json", _data(experiment))
     write_json(out / "environment.json", environment(_precision(experiment)))
     metrics = summarize(
@@ -201,6 +206,8 @@ def _parent(
         not_estimable={(e["protocol"], e["repeat"], e["fold"]): e["not_estimable"] for e in runs},
     )
     write_json(out / "metrics.json", metrics)
+    if controls.wanted(experiment, prepared):
+        controls.write(experiment, prepared, out)
     description = {
         "version": 1,
         "kind": "parent",
@@ -226,17 +233,24 @@ def _refit(experiment: Experiment, c: float | None, out: Path) -> tuple[list[str
     recipe = experiment.recipe
     assert isinstance(recipe.train, Probe)
     fixed = recipe.train.model_copy(update={"c": recipe.train.c if c is None else (c,)})
+    taught = splits.may_train(experiment.selection)
+    only = recipe.data.train_magnifications
+    which = f" at {', '.join(f'{m}X' for m in only)}" if only else ""
     parts = Parts(
         pd.DataFrame(
             {
-                "image_id": experiment.table["image_id"],
+                "image_id": experiment.table["image_id"][taught],
                 "protocol": "all",
                 "repeat": 0,
                 "fold": 0,
                 "part": "train",
             }
         ),
-        {"protocol": "all", "note": "every image is a training image; nothing is held out"},
+        {
+            "protocol": "all",
+            "note": f"every image{which} is a training image; nothing is held out",
+            "left_out": int((~taught).sum()),
+        },
     )
     folder = out / "final"
     write_text(folder / "recipe.yaml", recipe.to_yaml())
@@ -248,8 +262,8 @@ def _refit(experiment: Experiment, c: float | None, out: Path) -> tuple[list[str
     child.write_fitted(experiment, fitted, folder)
     reference.write(experiment, fitted, folder)
     note = (
-        "For use: the model in final/, fitted on every image. Nothing was held out from it: the "
-        "pooled figures describe the folds' models and are an estimate for it."
+        f"For use: the model in final/, fitted on every image{which}. Nothing was held out from "
+        "it: the pooled figures describe the folds' models and are an estimate for it."
     )
     return ["final"], note
 

@@ -10,7 +10,17 @@ from magnostic.files import write_text
 from magnostic.report import context, published, words
 from magnostic.report.cells import Table
 from magnostic.report.page import environment
-from magnostic.report.study import checks, claims, figures, folder, tables, verdict
+from magnostic.report.study import (
+    checks,
+    claims,
+    figures,
+    folder,
+    leakage,
+    magnification,
+    robustness,
+    tables,
+    verdict,
+)
 from magnostic.report.study import paper as papers
 from magnostic.report.study.folder import Entry, Study
 from magnostic.report.study.ranking import Ranking, rankings
@@ -55,9 +65,12 @@ def _build(study: Study, pictures: Path) -> tuple[dict[str, Any], list[Table]]:
     ranked = rankings(study)
     confusions = claims.confusions(study)
     differing, common = checks.settings(study)
+    independence = magnification.sections(study, pictures)
     shown: dict[str, list[Table]] = {
         "summaries": [t for task in study.tasks if (t := tables.summary(study, task))],
         "ranking_tables": _ranking_tables(ranked),
+        "controls": [t for t in [leakage.table(study)] if t],
+        "robustness_tables": [t for task in study.tasks if (t := robustness.table(study, task))],
         "losses": [t for t in [claims.losses(study)] if t],
         "checks": [t for t in [checks.checks(study)] if t],
         "settings": [differing] if differing else [],
@@ -75,16 +88,24 @@ def _build(study: Study, pictures: Path) -> tuple[dict[str, Any], list[Table]]:
         "paper": paper,
         "protocols": [(words.protocol(p), figures.look(p)[0]) for p in study.protocols],
         "forests": [p for task in study.tasks if (p := figures.forest(study, task, pictures))],
+        "gap_pictures": leakage.pictures(study, pictures),
+        "magnification": independence,
+        "robustness_pictures": [
+            p for task in study.tasks if (p := robustness.picture(study, task, pictures))
+        ],
         "loss_note": claims.about(study),
         "confusions": confusions,
         "rows": _rows(study, pictures),
         "common": common,
-        "glossary": words.GLOSSARY,
+        "glossary": words.GLOSSARY
+        + (magnification.GLOSSARY if independence else ())
+        + (robustness.GLOSSARY if shown["robustness_tables"] else ()),
         "breakhis": published.BREAKHIS,
         "breakhis_licence": published.BREAKHIS_LICENCE,
         "the_paper": published.PAPER,
     }
     csv = [table for group in shown.values() for table in group]
+    csv += [part.table for part in independence]
     csv += [paper.csv] if paper.csv else []
     csv += [confusions.csv] if confusions else []
     return sections, csv
@@ -94,7 +115,7 @@ def _findings(study: Study, ranked: list[Ranking]) -> list[Finding]:
     found = []
     for task in study.tasks:
         best = next((r for r in ranked if r.task == task), None)
-        says = verdict.sentences(study, task, best)
+        says = verdict.sentences(study, task, best) + leakage.sentences(study, task)
         if says:
             found.append(Finding(verdict.title(task, study), says))
     return found

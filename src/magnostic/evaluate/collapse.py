@@ -1,0 +1,50 @@
+"""Eight types to benign or malignant: the probability of either is the sum over its types."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from magnostic.errors import TableError
+from magnostic.evaluate.predictions import PREFIX, Predictions
+from magnostic.taxonomy import BY_CODE, MALIGNANCIES
+
+
+def collapsible(classes: Sequence[str]) -> bool:
+    """Whether every class is a BreakHis type code."""
+    return all(c in BY_CODE for c in classes)
+
+
+def collapse(predictions: Predictions) -> Predictions:
+    """The same predictions in the binary task; a table that is binary already is returned as it is.
+
+    ``p_malignant`` is the sum of the malignant types' probabilities, ``p_benign`` of the others'
+    (0 where no class is of that kind); ``y_pred`` is the likelier of the two, which need not be
+    the malignancy of the likeliest type.
+
+    Raises:
+        TableError: the classes are neither tumour types nor benign and malignant.
+    """
+    classes = predictions.classes
+    if sorted(classes) == sorted(MALIGNANCIES):
+        return predictions
+    if not collapsible(classes):
+        raise TableError(
+            f"predictions table: classes {', '.join(classes)} cannot be summed to benign and "
+            "malignant; give predictions of BreakHis types (p_A, p_F, …) or of both malignancies"
+        )
+    p = predictions.probabilities.astype(np.float64)
+    sums = np.zeros((len(p), len(MALIGNANCIES)))
+    for k, code in enumerate(classes):
+        sums[:, MALIGNANCIES.index(BY_CODE[code].malignancy)] += p[:, k]
+    stored = np.minimum(sums, 1.0).astype(np.float32)  # float32 rows may sum to a little more
+    kinds = np.asarray(MALIGNANCIES, dtype=object)
+    kept = [c for c in predictions.table.columns if not c.startswith(PREFIX)]
+    frame = predictions.table[kept].assign(
+        y_true=predictions.table["y_true"].map(lambda code: BY_CODE[code].malignancy),
+        y_pred=kinds[stored.argmax(axis=1)],
+    )
+    scores = pd.DataFrame(stored, columns=[PREFIX + m for m in MALIGNANCIES], index=frame.index)
+    return Predictions(pd.concat([frame, scores], axis=1))
