@@ -107,3 +107,16 @@ def test_a_full_disk_names_the_space_needed(
     monkeypatch.setattr(np.lib.format, "open_memmap", full)
     with pytest.raises(RunFailed, match=r"cannot write .* MiB.*MAGNOSTIC_CACHE"):
         open_pixels(read_images(tiny_breakhis).table, 32, "squeeze", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("fit", "left", "right"),
+    [("squeeze", False, False), ("crop", False, False), ("pad", True, True)],
+)
+def test_height_and_width_may_differ(fit: Fit, left: bool, right: bool) -> None:
+    """A white square of 60 px in 20 x 40: only ``pad`` leaves black at its sides."""
+    found = fit_image(Image.new("RGB", (60, 60), "white"), (20, 40), fit)
+    assert found.shape == (20, 40, 3)
+    assert (found[:, 0].max() == 0) == left
+    assert (found[:, -1].max() == 0) == right
+    assert found[:, 20].min() == 255

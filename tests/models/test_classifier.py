@@ -12,13 +12,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from magnostic.preprocess.colour import Colour
 from torch import nn
 
 from magnostic.errors import WeightsError
 from magnostic.models import classifier, heads, weights
 from magnostic.models.classifier import Classifier, Spec, softmax
 from magnostic.models.encoders import Network
+from magnostic.preprocess.colour import Colour
 
 
 def network(classes: int = 3) -> tuple[Classifier, Spec]:

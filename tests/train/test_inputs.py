@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from magnostic.preprocess.colour import Colour
 
 from magnostic.preprocess.balance import Samples
+from magnostic.preprocess.colour import Colour
 from magnostic.train.inputs import Photographs, Vectors
 
 CPU = torch.device("cpu")
