@@ -87,12 +87,12 @@ def test_stricter_protocols_are_named() -> None:
 @pytest.mark.parametrize(
     ("accuracy", "n", "unit", "says"),
     [
-        (1.0, 8, "patient", "No errors among 8 patients: the percentile bootstrap cannot show "
+        (1.0, 8, "patient", "No errors among 8 patients: the bootstrap cannot show "
          "uncertainty here; by the rule of three (3/8), up to .38 of patients may still have "
          "errors, at 95% confidence."),
-        (1.0, 3, "patient", "No errors among 3 patients: the percentile bootstrap cannot show "
+        (1.0, 3, "patient", "No errors among 3 patients: the bootstrap cannot show "
          "uncertainty here."),
-        (1.0, 50, "image", "No errors among 50 images: the percentile bootstrap cannot show "
+        (1.0, 50, "image", "No errors among 50 images: the bootstrap cannot show "
          "uncertainty here."),
         (0.5, 4, "patient", "The same share right among 4 patients: the percentile bootstrap "
          "cannot show uncertainty here."),

@@ -23,7 +23,7 @@ def test_every_study_that_comes_along_expands(name: str) -> None:
     assert study.title
     assert study.description
     assert len({entry.key for entry in entries}) == len(entries)
-    assert all({"random", "patient"} <= set(e.recipe.split.protocols) for e in entries)
+    assert all("patient" in e.recipe.split.protocols for e in entries)
 
 
 def test_the_studies_of_the_issue_are_there() -> None:
@@ -48,7 +48,7 @@ def test_every_shipped_system_is_in_table3() -> None:
     from magnostic import recipe_file
 
     study, _ = schema.load(Path("table3"))
-    others = {"probe-lite0", "demo-phantom"}
+    others = {"probe-lite0", "best-cpu", "demo-phantom"}
     assert {row.recipe for row in study.rows} == set(recipe_file.shipped()) - others
 
 

@@ -115,7 +115,7 @@ GLOSSARY: Final = (
     (
         "Interval",
         "Expanded percentile bootstrap: whole patients (lab numbers under the accession-disjoint "
-        "protocol) are drawn with replacement and every figure is computed anew. It shows variation "
+        "protocol) are drawn with replacement, every figure computed anew. It shows variation "
         "between patients, not between trainings or folds. With few patients of a type, intervals "
         "of macro figures may lie lopsidedly below the figure: a resample thins out some types. "
         "The quantiles lie further out than those of the plain percentile interval, which covers "

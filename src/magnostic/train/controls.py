@@ -18,7 +18,7 @@ from magnostic.progress import say
 from magnostic.recipe import Finetune
 from magnostic.splits.grouped import GROUP_COLUMN
 from magnostic.splits.table import Parts
-from magnostic.train import fit
+from magnostic.train import device, fit
 from magnostic.train.experiment import Experiment
 
 
@@ -32,7 +32,10 @@ def wanted(experiment: Experiment, prepared: Sequence[Parts]) -> bool:
 def write(experiment: Experiment, prepared: Sequence[Parts], out: Path) -> None:
     """Measure all controls and write ``controls.json`` to the folder."""
     say("negative controls")
-    write_json(out / "controls.json", controls.measure(gather(experiment, prepared)))
+    material = gather(experiment, prepared)
+    with device.one_thread():
+        found = controls.measure(material)
+    write_json(out / "controls.json", found)
 
 
 def gather(experiment: Experiment, prepared: Sequence[Parts]) -> Material:

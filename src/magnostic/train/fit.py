@@ -255,9 +255,10 @@ def _probe(
 ) -> tuple[nn.Module, float | None]:
     recipe = experiment.recipe
     balanced = recipe.balance.method == "class-weights"
-    head, c, history = probe.fit(
-        *known, len(experiment.classes), train, balanced, val=val, seed=recipe.seed
-    )
+    with device.one_thread():
+        head, c, history = probe.fit(
+            *known, len(experiment.classes), train, balanced, val=val, seed=recipe.seed
+        )
     write_text(folder / "history.jsonl", "".join(json.dumps(line) + "\n" for line in history))
     return head, c
 
