@@ -20,6 +20,7 @@ TWINS: Final = Path(__file__).parents[1] / "conf"
 CUT: Final = {
     "preprocess.size",
     "split.folds",
+    "split.protocols",
     "train.epochs",
     "train.trees",
     "evaluate.resamples",

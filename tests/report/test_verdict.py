@@ -94,7 +94,7 @@ def test_stricter_protocols_are_named() -> None:
          "uncertainty here."),
         (1.0, 50, "image", "No errors among 50 images: the bootstrap cannot show "
          "uncertainty here."),
-        (0.5, 4, "patient", "The same share right among 4 patients: the percentile bootstrap "
+        (0.5, 4, "patient", "The same share right among 4 patients: the bootstrap "
          "cannot show uncertainty here."),
     ],
 )  # fmt: skip
