@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sized
 
+import numpy as np
 import pandas as pd
 
 from magnostic.audit.findings import Finding
@@ -140,11 +141,11 @@ def classes_present(
     if unlabelled:
         why = f"the class of {counted(unlabelled, 'image')} is not known; give the images table"
         return _unknown("MG005", scope, why)
-    known = sorted({*classes, *table["label"]})
+    known = sorted({*classes, *table["label"].unique()})
     each = bool(parts.provenance.get("each"))
     absent: dict[str, list[str]] = {}
     for part in [p for p in PARTS if p == "train" or (table["part"] == p).any()]:
-        there = set(table.loc[table["part"] == part, "label"])
+        there = set(table.loc[table["part"] == part, "label"].unique())
         lacking = [c for c in known if c not in there and not (each and part == "test")]
         if lacking:
             absent[part] = lacking
@@ -228,10 +229,15 @@ def _shared(
     joined: pd.DataFrame, column: str, one: tuple[str, ...], other: tuple[str, ...]
 ) -> pd.DataFrame:
     """Rows of either side whose value of ``column`` is on both."""
-    known = joined.dropna(subset=[column])
-    left, right = known["part"].isin(one), known["part"].isin(other)
-    both = set(known.loc[left, column]) & set(known.loc[right, column])
-    return known[known[column].isin(both) & (left | right)]
+    group, names = pd.factorize(joined[column])
+    left, right = joined["part"].isin(one).to_numpy(), joined["part"].isin(other).to_numpy()
+    # One place more, for the groups that are missing: their code is -1.
+    on_left, on_right = np.zeros((2, len(names) + 1), dtype=bool)
+    on_left[group[left]] = True
+    on_right[group[right]] = True
+    both = on_left & on_right
+    both[-1] = False
+    return joined[both[group] & (left | right)]
 
 
 def _are(things: Sized) -> str:
@@ -247,4 +253,5 @@ def _unknown(code: str, scope: str, why: str) -> Finding:
 
 
 def _sorted(values: Iterable[object]) -> tuple[str, ...]:
-    return tuple(sorted(map(str, set(values))))
+    unique = values.unique() if isinstance(values, pd.Series) else set(values)
+    return tuple(sorted(map(str, unique)))
