@@ -8,10 +8,13 @@ classes overlap, and three protocols of five folds:
 
 from __future__ import annotations
 
+import argparse
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from _table import Row, finish
 
 from magnostic.evaluate import controls
 from magnostic.evaluate.bootstrap import Sampling
@@ -61,19 +64,28 @@ def material(rng: np.random.Generator) -> controls.Material:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", type=Path)
+    chosen = parser.parse_args()
     rng = np.random.default_rng(0)
     made = material(rng)
     started = time.perf_counter()
     found = controls.measure(made)
-    print(f"controls of {IMAGES:,} x {WIDTH:,}: {time.perf_counter() - started:.1f} s")
+    took = time.perf_counter() - started
     random, patient = (found["colour"]["protocols"][p]["accuracy"] for p in ("random", "patient"))
-    print(f"colours alone: {random['estimate']:.3f} random, {patient['estimate']:.3f} patient")
-    print(f"slides: {found['slides']['features']['estimate']:.3f} of {found['slides']['n']:,}")
     images = rng.integers(0, 256, (100, 224, 224, 3), dtype=np.uint8)
     started = time.perf_counter()
     colour_histogram.describe(images)
-    seconds = (time.perf_counter() - started) * IMAGES / len(images)
-    print(f"histograms of {IMAGES:,} photographs of 224 px: {seconds:.1f} s")
+    of_histograms = (time.perf_counter() - started) * IMAGES / len(images)
+    size = f"{IMAGES:,} x {WIDTH:,}"
+    rows = [
+        Row(f"negative controls, {size}", took, "s", "<= 60 s", took <= 60),
+        Row(f"colour histograms of {IMAGES:,} photographs of 224 px", of_histograms, "s"),
+        Row("accuracy of colours alone, random", random["estimate"], ""),
+        Row("accuracy of colours alone, patient", patient["estimate"], ""),
+        Row("accuracy of slides by features", found["slides"]["features"]["estimate"], ""),
+    ]
+    finish("controls_speed", rows, chosen.json)
 
 
 if __name__ == "__main__":
