@@ -1,12 +1,14 @@
-"""Writing safetensors files whole, with an error of ours where the disk refuses."""
+"""Tensors by name: written whole, with an error of ours where the disk refuses; their digest."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor
 
 from magnostic.errors import RunFailed
@@ -24,3 +26,12 @@ def write(path: Path, tensors: Mapping[str, Tensor]) -> None:
         raise RunFailed(
             f"{path}: {size:.0f} MiB cannot be written ({error}); free space, then --resume"
         ) from None
+
+
+def digest(tensors: Mapping[str, Tensor]) -> str:
+    """BLAKE2b-128 of names and values, hex."""
+    found = hashlib.blake2b(digest_size=16)
+    for name, tensor in tensors.items():
+        found.update(name.encode())
+        found.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()

@@ -23,6 +23,8 @@ from magnostic.errors import BadInput, did_you_mean
 from magnostic.preprocess import planes
 from magnostic.preprocess.stain import DENSITY
 
+#: To be raised when the same shift would give another photograph.
+VERSION: Final = 1
 #: Optical density of haematoxylin and eosin in R, G, B: QuPath's defaults for H&E (Bankhead et al.,
 #: Sci Rep 7, 2017), whose eosin is redder than Ruifrok and Johnston's and fits photographs better.
 HAEMATOXYLIN: Final = (0.651, 0.701, 0.290)

@@ -23,7 +23,7 @@ from magnostic.data.derived import derived
 from magnostic.data.images import Images, classes, targets
 from magnostic.data.pixels import Pixels, open_pixels
 from magnostic.errors import RecipeError, SplitError
-from magnostic.models import encoders, handcrafted, heads, weights
+from magnostic.models import encoders, handcrafted, heads, tensors, weights
 from magnostic.models.classifier import Classifier, Spec
 from magnostic.models.encoders import Encoder
 from magnostic.preprocess import colour, zscore
@@ -207,11 +207,7 @@ class Experiment:
 
     @cached_property
     def _backbone_digest(self) -> str:
-        digest = hashlib.blake2b(digest_size=16)
-        for name, tensor in self._backbone.state_dict().items():
-            digest.update(name.encode())
-            digest.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-        return digest.hexdigest()
+        return tensors.digest(self._backbone.state_dict())
 
     def frozen_features(
         self, encoder: Encoder, stats: zscore.Statistics, photographs: Photographs

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import itertools
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +18,7 @@ import yaml
 from numpy.typing import NDArray
 
 from magnostic import splits
+from magnostic.data.derived import derived
 from magnostic.data.images import Images, targets
 from magnostic.data.pixels import open_pixels
 from magnostic.errors import BadInput
@@ -22,10 +26,12 @@ from magnostic.evaluate.bootstrap import Sampling
 from magnostic.evaluate.predictions import Predictions
 from magnostic.evaluate.robustness import Shifted, summarize
 from magnostic.files import read_json, read_object, write_json
-from magnostic.models import classifier
+from magnostic.models import classifier, handcrafted, tensors
 from magnostic.models.classifier import Classifier
+from magnostic.preprocess import colour
 from magnostic.preprocess.colour import Colour
 from magnostic.preprocess.shifts import SHIFTS, check
+from magnostic.preprocess.shifts import VERSION as SHIFTS_VERSION
 from magnostic.progress import say
 from magnostic.recipe import HANDCRAFTED
 from magnostic.splits.table import Parts
@@ -153,13 +159,24 @@ def _predict(
     positions.sort()
     pixels = open_pixels(table, spec.size, spec.fit)
     rows = pixels.rows(table["pixel_hash"])
+    # Kept in the cache: an interrupted test goes on there, and runs with one backbone share them.
+    seen = [
+        pixels.key,
+        hashlib.blake2b(rows[positions].tobytes(), digest_size=16).hexdigest(),
+        {**asdict(spec), **dict.fromkeys((*_OF_HEADS, "backbone_file"))},
+        tensors.digest(model.encoder.state_dict()),
+        [colour.VERSION, SHIFTS_VERSION, handcrafted.VERSION],
+        str(device.torch_device()),
+        [version(name) for name in ("torch", "timm", "numpy")],
+    ]
     frames = []
     passes = list(itertools.product(shifts, severities))
     for number, shift in enumerate(passes, start=1):
         described = colours.describe_shifted(
             pixels.array, np.unique(rows[positions]), chosen.method, shift
         )
-        features = predict.features(
+        compute = functools.partial(
+            predict.features,
             model,
             Photographs(pixels.array, rows, chosen, described, shift),
             positions,
@@ -167,6 +184,8 @@ def _predict(
             precision=device.precision(spec.precision),
             what=f"{shift[0]} {shift[1]:g} ({number} of {len(passes)})",
         )
+        key = json.dumps([*seen, *shift])
+        features = derived("shifted-features", key, len(positions), compute)
         for head, parts in zip(heads, tests, strict=True):
             found = child.predict_parts(
                 table,
