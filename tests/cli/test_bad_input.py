@@ -128,3 +128,13 @@ def test_a_missing_or_unknown_option(call: Call) -> None:
     assert code == 2
     assert "--data" in error
     assert "Traceback" not in error
+
+
+def test_predictions_made_elsewhere(call: Call, tree: Path, tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs.csv"
+    theirs.write_text("image_id,y_pred\nnowhere,A\n")
+    expect(call("report", theirs), "theirs.csv", "--images")
+    expect(call("report", theirs, "--images", tree), "theirs.csv, row 2", "'nowhere'")
+    assert not (tmp_path / "theirs-report").exists()
+    expect(call("report", tree, "--task", "binary"), "--task", "predictions")
+    expect(call("report", tmp_path / "no.csv", "--images", tree), "no.csv", "no such file")

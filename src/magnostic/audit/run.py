@@ -59,6 +59,73 @@ def audit_split(folder: Path, images: Images) -> list[Finding]:
     return _in_order([*audit_images(images), *per_protocol(found)])
 
 
+def audit_outside(
+    predictions: Predictions, images: Images, y: pd.Series, trained_on: Sequence[str] | None
+) -> list[Finding]:
+    """What can be said of predictions made elsewhere.
+
+    Args:
+        predictions: matched to the images.
+        y: class name of each image, by image_id.
+        trained_on: ids of the images that the system was trained on; None: not told. Then those
+            of several folds are taken for k folds, each fold's model trained on the others.
+    """
+    context, found = images.table[_CONTEXT], []
+    test = predictions.where(part="test").table
+    for _, rows in test.groupby(["protocol", "repeat"]):
+        scope = str(rows["protocol"].iloc[0])
+        folds = sorted(set(rows["fold"]))
+        if trained_on is None and len(folds) < 2:
+            unknown = "Can't be checked: what the system was trained on is not told; name the "
+            unknown += "images with --trained-on FILE."
+            found += [Finding(code, "tip", scope, unknown) for code in ("MG001", "MG002", "MG004")]
+        elif trained_on is None:
+            table = rows[["image_id", "protocol", "repeat", "fold"]]
+            every = Folds(table, {"folds": len(folds)})
+            for parts in _spelt_out(every, images):
+                found += _of_parts(context, parts, y, _scope(parts.table.iloc[0]))
+        else:
+            taught = pd.DataFrame({"image_id": list(dict.fromkeys(trained_on)), "part": "train"})
+            tested = rows[["image_id", "part"]].drop_duplicates()
+            found += _named(pd.concat([taught, tested]), rows, context, y)
+        found.append(_coverage(rows, images, scope))
+        found.append(fitted.beats_majority(predictions.where(protocol=scope), scope))
+    return _in_order([*audit_images(images), *per_protocol(found)])
+
+
+def _named(
+    table: pd.DataFrame, rows: pd.DataFrame, context: pd.DataFrame, y: pd.Series
+) -> list[Finding]:
+    """Checks of test images against training images that were named."""
+    scope = str(rows["protocol"].iloc[0])
+    both = set(table.loc[table["part"] == "train", "image_id"])
+    both &= set(rows["image_id"])
+    repeat = int(rows["repeat"].iloc[0])
+    table = table.assign(protocol=scope, repeat=repeat, fold=0).reset_index(drop=True)
+    found = _of_parts(context, Parts(table, {}), y, f"{scope}/r{repeat}f0")
+    if both:
+        message = f"{len(both)} test images were trained on; predict others."
+        found.append(Finding("MG002", "issue", scope, message, tuple(sorted(both))))
+    return found
+
+
+def _coverage(rows: pd.DataFrame, images: Images, scope: str) -> Finding:
+    """MG009: whether each image of the table is scored as often as the others."""
+    n = rows["image_id"].nunique()
+    counts = rows["image_id"].value_counts()
+    if counts.nunique() > 1:
+        often = sorted(counts.index[counts > counts.min()])
+        message = f"{len(often)} images are scored more often than others; score each as often."
+        return Finding("MG009", "issue", scope, message, tuple(often))
+    if n < len(images):
+        message = (
+            f"{len(images) - n} of {len(images)} images of the table have no prediction; figures "
+            "are of the others. Where they were not training images, predict them as well."
+        )
+        return Finding("MG009", "tip", scope, message)
+    return Finding("MG009", "passed", scope, "Every image of the table is scored once.")
+
+
 def audit_run(
     folder: Path, images: Images | None = None, run: Mapping[str, Any] | None = None
 ) -> list[Finding]:

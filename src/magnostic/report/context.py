@@ -68,7 +68,12 @@ def facts(run: RunFolder) -> list[tuple[str, str]]:
     """What the images are, as pairs of term and description."""
     data = run.data
     dropped = {k: v for k, v in (data.get("dropped_by_policy") or {}).items() if v}
-    policies = run.recipe.get("data", {})
+    alike = f"{_number(data, 'n_duplicate_images')} in {_number(data, 'n_duplicate_groups')}"
+
+    def policies(before: str, name: str) -> str:
+        policy = run.recipe.get("data", {}).get(name)
+        return f"{before}{policy}" if policy else ""
+
     return [
         ("Source", ", ".join(map(str, data.get("sources", []))) or MISSING),
         ("Photographs", f"{_number(data, 'n_images')}; used: {_number(data, 'n_used')}"),
@@ -80,12 +85,8 @@ def facts(run: RunFolder) -> list[tuple[str, str]]:
             ", ".join(f"{k.replace('x', ' × ')}: {n:,}" for k, n in data.get("sizes", {}).items())
             or MISSING,
         ),
-        (
-            "Pixel-identical photographs",
-            f"{_number(data, 'n_duplicate_images')} in {_number(data, 'n_duplicate_groups')} "
-            f"groups; policy: {policies.get('duplicates', MISSING)}",
-        ),
-        ("Slides with two labels", f"policy: {policies.get('double_labels', MISSING)}"),
+        ("Pixel-identical photographs", f"{alike} groups{policies('; policy: ', 'duplicates')}"),
+        ("Slides with two labels", policies("policy: ", "double_labels") or MISSING),
         (
             "Dropped by policy",
             ", ".join(f"{k.replace('_', ' ')}: {n:,}" for k, n in dropped.items()) or "none",

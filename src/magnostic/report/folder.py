@@ -113,7 +113,7 @@ def _put_in_order(result: dict[str, Any], classes: list[str]) -> None:
 
 
 def _children(folder: Path, run: dict[str, Any]) -> list[Child]:
-    if run.get("kind") == "parent":
+    if run.get("kind") in ("parent", "outside"):
         return [_child(folder / entry["path"], entry) for entry in run.get("children", [])]
     return [_child(folder, run)]
 

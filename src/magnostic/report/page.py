@@ -12,6 +12,7 @@ import yaml
 from magnostic.evaluate.thresholds import check_prevalence
 from magnostic.files import write_text
 from magnostic.report import (
+    checklists,
     context,
     controls,
     curves,
@@ -95,6 +96,8 @@ def _build(run: RunFolder, pictures: Path, prevalence: float | None) -> dict[str
         "beside": context.beside_ours(run),
         "elsewhere": context.elsewhere(run),
         "printed": _printed(run) if of_paper or run.task != "label" else [],
+        "checklists": checklists.checklists(run),
+        "outside": run.run.get("source") if run.run.get("kind") == "outside" else None,
         "recipe": words.without_machine(_yaml(run.recipe)),
         "environment": _flat(run.environment),
         "provenance": _flat(run.provenance),

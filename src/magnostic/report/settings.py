@@ -58,6 +58,8 @@ Pairs = list[tuple[str, str]]
 
 def settings(run: RunFolder) -> Pairs:
     """Task, model, training, input and split as pairs of term and description."""
+    if run.run.get("kind") == "outside":
+        return _outside(run)
     recipe = run.recipe
     return [
         ("Task", f"{TASKS.get(run.task, run.task)}: {', '.join(run.classes)}"),
@@ -70,6 +72,18 @@ def settings(run: RunFolder) -> Pairs:
         ("Split", _split(recipe.get("split", {}))),
         ("Stratified", "yes" if recipe.get("split", {}).get("stratify") else "no"),
         ("Seed", str(recipe.get("seed"))),
+    ]
+
+
+def _outside(run: RunFolder) -> Pairs:
+    """All that is known of a system whose predictions were made elsewhere."""
+    n = run.run.get("trained_on")
+    gives = "classes alone" if run.run.get("decisions_only") else "a probability for each class"
+    return [
+        ("Task", f"{TASKS.get(run.task, run.task)}: {', '.join(run.classes)}"),
+        ("System", f"made elsewhere; predictions of {run.run.get('source')}"),
+        ("It gives", gives),
+        ("Trained on", "not told" if n is None else f"{n:,} images that were named"),
     ]
 
 
