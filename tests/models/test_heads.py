@@ -29,7 +29,7 @@ def every_head() -> list[nn.Module]:
         nn.Linear(6, 4),
         heads.dense(6, (), 4, 0.0, X),
         heads.dense(6, (5, 3), 4, 0.5, X),
-        classical.fit_rbf_svm(X, Y, 4, recipe, False, 0, 1.0),
+        classical.fit_rbf_svm(X, Y, 4, False, 0, 1.0),
         classical.fit_forest(X, Y, 4, recipe, False, 0),
         classical.fit_neighbours(X, Y, 4, recipe),
     ]

@@ -55,7 +55,7 @@ def test_rbf_svm_has_scikit_learns_margins(
     x, y = data(150, classes)
     fresh, _ = data(60, classes, seed=1)
     svm = SVC(C=2, gamma="scale", class_weight="balanced" if balanced else None, tol=1e-10)
-    head = classical.fit_rbf_svm(x, y, classes, RECIPE, balanced, 0, 2.0)
+    head = classical.fit_rbf_svm(x, y, classes, balanced, 0, 2.0)
     oracle = make_pipeline(StandardScaler(), OneVsRestClassifier(svm)).fit(x.astype(float), y)
     logits = exact(head, fresh)
     margins = logits[:, 1] - logits[:, 0] if classes == 2 else logits
@@ -99,7 +99,7 @@ def test_neighbours_have_scikit_learns_probabilities(k: int) -> None:
 @pytest.mark.parametrize(
     "fit",
     [
-        lambda x, y: classical.fit_rbf_svm(x, y, 5, RECIPE, False, 0, 1.0),
+        lambda x, y: classical.fit_rbf_svm(x, y, 5, False, 0, 1.0),
         lambda x, y: classical.fit_forest(x, y, 5, RECIPE, False, 0),
         lambda x, y: classical.fit_neighbours(x, y, 5, RECIPE),
     ],
@@ -120,5 +120,5 @@ def test_classes_without_training_images_are_impossible(fit, taught: tuple[int, 
 def test_svm_learns_what_no_line_separates() -> None:
     x = np.random.default_rng(0).normal(0, 1, (300, 2)).astype(np.float32)
     y = (np.abs(x).max(1) > 1).astype(np.intp)
-    head = classical.fit_rbf_svm(x, y, 2, RECIPE, False, 0, 10.0)
+    head = classical.fit_rbf_svm(x, y, 2, False, 0, 10.0)
     assert (exact(head, x).argmax(1) == y).mean() > 0.95

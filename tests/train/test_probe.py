@@ -9,6 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
+from magnostic.errors import SplitError
 from magnostic.models.classifier import softmax
 from magnostic.recipe import Probe
 from magnostic.train import predict, probe
@@ -68,3 +69,22 @@ def test_c_is_chosen_by_validation_loss() -> None:
     losses = [line["val_loss"] for line in history]
     assert c == recipe.c[int(np.argmin(losses))]
     assert len(history) == 3
+
+
+def test_the_chosen_head_of_several_is_exact() -> None:
+    """Solved roughly first, it ends where it would alone."""
+    x, y = data(300, 3)
+    val = data(60, 3, seed=5)
+    several, c, _ = probe.fit(
+        x, y, 3, Probe(method="probe", c=(1e-3, 0.01, 1.0)), True, val, seed=0
+    )
+    assert c is not None
+    alone, _, _ = probe.fit(x, y, 3, Probe(method="probe", c=(c,)), True, val, seed=0)
+    p, q = (softmax(predict.logits(head, val[0])) for head in (several, alone))
+    np.testing.assert_allclose(p, q, atol=1e-3)
+
+
+def test_one_class_is_no_task() -> None:
+    x, _ = data(20, 2)
+    with pytest.raises(SplitError, match="one class"):
+        probe.fit(x, np.zeros(20, np.intp), 2, Probe(method="probe"), False, NOTHING, seed=0)

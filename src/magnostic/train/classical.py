@@ -23,7 +23,6 @@ def fit_rbf_svm(
     features: NDArray[np.float32],
     y: NDArray[np.intp],
     classes: int,
-    recipe: Probe,  # noqa: ARG001
     balanced: bool,
     seed: int,
     c: float,

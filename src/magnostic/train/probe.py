@@ -6,23 +6,28 @@ into one linear layer, so that it is stored and used like any other network.
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from torch import nn
 
+from magnostic.errors import SplitError
 from magnostic.models.classifier import softmax
 from magnostic.models.heads import ABSENT
 from magnostic.recipe import Probe
-from magnostic.train import classical, predict
+from magnostic.train import classical, logistic, predict
 
-#: Heads that choose by log loss; the others give margins, which are no calibrated probabilities.
-_BY_LOSS: Final = ("logistic",)
+#: Validation losses this near to the best are compared between exact heads.
+_NEAR: Final = 0.01
+
+
+Labelled = tuple[NDArray[np.float32], NDArray[np.intp]]
 
 
 def fit(
@@ -31,13 +36,14 @@ def fit(
     classes: int,
     recipe: Probe,
     balanced: bool,
-    val: tuple[NDArray[np.float32], NDArray[np.intp]],
+    val: Labelled,
     seed: int,
 ) -> tuple[nn.Module, float | None, list[dict[str, float]]]:
     """Fit one head for each value of ``recipe.c`` and keep the best on the validation part.
 
     Best is the lowest log loss, or for an SVM, whose softmax of margins is no calibrated
-    probability, the highest accuracy (the first of equals).
+    probability, the highest accuracy (the first of equals). Several values of c of a logistic
+    regression are solved roughly first, and those near the best exactly.
 
     Args:
         features: float32 [N, D] of the training part.
@@ -57,23 +63,86 @@ def fit(
         else:
             head = classical.fit_forest(features, y, classes, recipe, balanced, seed)
         return head, None, [_line({}, head, (features, y), val)]
-    tried: list[tuple[float, nn.Module, float]] = []
-    history: list[dict[str, float]] = []
-    by_loss = recipe.head in _BY_LOSS
+    fits = _logistic if recipe.head == "logistic" else _margins
+    tried = fits(features, y, classes, recipe, balanced, val, seed)
+    best = min(range(len(tried)), key=lambda i: tried[i].rank)
+    return tried[best].head, tried[best].c, [each.line for each in tried]
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """A head for one c with its line of the history; the lowest rank is the best."""
+
+    c: float
+    head: nn.Module
+    line: dict[str, float]
+    rank: float
+
+
+def _margins(
+    features: NDArray[np.float32],
+    y: NDArray[np.intp],
+    classes: int,
+    recipe: Probe,
+    balanced: bool,
+    val: Labelled,
+    seed: int,
+) -> list[_Tried]:
+    """The SVMs."""
     spread = None if recipe.head == "rbf-svm" else _standardize(features)
+    tried = []
     for c in recipe.c:
+        head: nn.Module
         if spread is None:
-            head = classical.fit_rbf_svm(features, y, classes, recipe, balanced, seed, c)
+            head = classical.fit_rbf_svm(features, y, classes, balanced, seed, c)
         else:
             scaler, scaled, basis = spread
-            model = _fit_one(scaled, y, c, recipe, balanced, seed)
-            head = _fold(scaler, basis, model, classes)
+            weight = "balanced" if balanced else None
+            model = LinearSVC(C=c, class_weight=weight, max_iter=20000, random_state=seed)
+            model.fit(scaled, y)
+            linear = (model.coef_, model.intercept_)
+            head = _fold(scaler, basis, linear, model.classes_, classes)
         line = _line({"c": c}, head, (features, y), val)
-        worse = line.get("val_loss", 0.0) if by_loss else -line.get("val_accuracy", 0.0)
-        tried.append((worse, head, c))
-        history.append(line)
-    best = min(range(len(tried)), key=lambda i: tried[i][0])
-    return tried[best][1], tried[best][2], history
+        tried.append(_Tried(c, head, line, -line.get("val_accuracy", 0.0)))
+    return tried
+
+
+def _logistic(
+    features: NDArray[np.float32],
+    y: NDArray[np.intp],
+    classes: int,
+    recipe: Probe,
+    balanced: bool,
+    val: Labelled,
+    seed: int,  # noqa: ARG001
+) -> list[_Tried]:
+    scaler, scaled, basis = _standardize(features)
+    there, codes = np.unique(y, return_inverse=True)
+    if len(there) < 2:
+        raise SplitError("logistic regression: the training part holds one class; give two or more")
+    counts = np.bincount(codes)
+    weights = (len(y) / (len(there) * counts))[codes] if balanced else np.ones(len(y))
+    problem = logistic.Problem(scaled, codes, weights)
+
+    def tried(solution: logistic.Solution) -> _Tried:
+        linear = (solution.coef, solution.intercept)
+        head = _fold(scaler, basis, linear, there, classes)
+        line = _line({"c": solution.c}, head, (features, y), val)
+        return _Tried(solution.c, head, line, line.get("val_loss", 0.0))
+
+    several = len(recipe.c) > 1
+    rough = list(problem.path(recipe.c, logistic.ROUGH if several else logistic.EXACT))
+    found = {solution.c: tried(solution) for solution in rough}
+    if several:
+        limit = min(each.rank for each in found.values()) + _NEAR
+        for solution in rough:
+            near = found[solution.c].rank <= limit
+            found[solution.c] = (
+                tried(problem.solve(solution.c, solution))
+                if near
+                else replace(found[solution.c], rank=math.inf)
+            )
+    return [found[c] for c in recipe.c]
 
 
 def _standardize(
@@ -81,21 +150,6 @@ def _standardize(
 ) -> tuple[StandardScaler, NDArray[np.float64], NDArray[np.float64] | None]:
     scaler = StandardScaler().fit(features.astype(np.float64))
     return scaler, *_span(scaler.transform(features.astype(np.float64)))
-
-
-def _fit_one(
-    scaled: NDArray[np.float64],
-    y: NDArray[np.intp],
-    c: float,
-    recipe: Probe,
-    balanced: bool,
-    seed: int,
-) -> LogisticRegression | LinearSVC:
-    weight = "balanced" if balanced else None
-    if recipe.head == "logistic":
-        return LogisticRegression(C=c, class_weight=weight, max_iter=5000, tol=1e-6).fit(scaled, y)
-    model = LinearSVC(C=c, class_weight=weight, max_iter=20000, random_state=seed)
-    return model.fit(scaled, y)
 
 
 def _span(scaled: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
@@ -113,22 +167,23 @@ def _span(scaled: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.
 def _fold(
     scaler: StandardScaler,
     basis: NDArray[np.float64] | None,
-    model: LogisticRegression | LinearSVC,
+    linear: tuple[NDArray[np.float64], NDArray[np.float64]],
+    there: NDArray[np.intp],
     classes: int,
 ) -> nn.Linear:
-    """Undo rotation and scaling, and give every class of the task its row."""
-    coefficients, intercept = model.coef_, model.intercept_
+    """Undo rotation and scaling of (coef, intercept), and give every class of the task its row."""
+    coefficients, intercept = linear
     if basis is not None:
         coefficients = coefficients @ basis
-    if len(model.classes_) == 2:  # one margin: split evenly between the two classes
+    if len(there) == 2:  # one margin: split evenly between the two classes
         coefficients = np.concatenate([-coefficients, coefficients]) / 2
         intercept = np.concatenate([-intercept, intercept]) / 2
     weight = coefficients / scaler.scale_
     bias = intercept - weight @ scaler.mean_
     full_weight = np.zeros((classes, weight.shape[1]), dtype=np.float32)
     full_bias = np.full(classes, ABSENT, dtype=np.float32)
-    full_weight[model.classes_] = weight
-    full_bias[model.classes_] = bias
+    full_weight[there] = weight
+    full_bias[there] = bias
     head = nn.Linear(full_weight.shape[1], classes)
     with torch.no_grad():
         head.weight.copy_(torch.from_numpy(full_weight))
@@ -139,8 +194,8 @@ def _fold(
 def _line(
     start: dict[str, float],
     head: nn.Module,
-    train: tuple[NDArray[np.float32], NDArray[np.intp]],
-    val: tuple[NDArray[np.float32], NDArray[np.intp]],
+    train: Labelled,
+    val: Labelled,
 ) -> dict[str, float]:
     """A line of the history: loss and accuracy of training and, if there is one, validation."""
     line = {**start, **_quality(head, *train, "train")}
