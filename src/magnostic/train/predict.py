@@ -47,7 +47,7 @@ def features(
 
 
 @torch.inference_mode()
-def logits(head: nn.Module, features: NDArray[np.float32]) -> NDArray[np.float32]:
+def logits(head: nn.Module, features: NDArray[np.floating]) -> NDArray[np.float32]:
     """The head over features [N, D], in float64 on the CPU, as float32 [N, C]."""
     exact = copy.deepcopy(head).cpu().double().eval()
     parts = [

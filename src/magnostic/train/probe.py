@@ -27,7 +27,7 @@ from magnostic.train import classical, logistic, predict
 _NEAR: Final = 0.01
 
 
-Labelled = tuple[NDArray[np.float32], NDArray[np.intp]]
+Labelled = tuple[NDArray[np.floating], NDArray[np.intp]]
 
 
 def fit(
@@ -116,7 +116,9 @@ def _logistic(
     val: Labelled,
     seed: int,  # noqa: ARG001
 ) -> list[_Tried]:
-    scaler, scaled, basis = _standardize(features)
+    # Converted once for all values of c, not at each of them.
+    known, held = (features.astype(np.float64), y), (val[0].astype(np.float64), val[1])
+    scaler, scaled, basis = _standardize(known[0])
     there, codes = np.unique(y, return_inverse=True)
     if len(there) < 2:
         raise SplitError("logistic regression: the training part holds one class; give two or more")
@@ -127,7 +129,7 @@ def _logistic(
     def tried(solution: logistic.Solution) -> _Tried:
         linear = (solution.coef, solution.intercept)
         head = _fold(scaler, basis, linear, there, classes)
-        line = _line({"c": solution.c}, head, (features, y), val)
+        line = _line({"c": solution.c}, head, known, held)
         return _Tried(solution.c, head, line, line.get("val_loss", 0.0))
 
     several = len(recipe.c) > 1
@@ -146,10 +148,11 @@ def _logistic(
 
 
 def _standardize(
-    features: NDArray[np.float32],
+    features: NDArray[np.floating],
 ) -> tuple[StandardScaler, NDArray[np.float64], NDArray[np.float64] | None]:
-    scaler = StandardScaler().fit(features.astype(np.float64))
-    return scaler, *_span(scaler.transform(features.astype(np.float64)))
+    rows = features.astype(np.float64, copy=False)
+    scaler = StandardScaler().fit(rows)
+    return scaler, *_span(scaler.transform(rows))
 
 
 def _span(scaled: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
@@ -203,7 +206,7 @@ def _line(
 
 
 def _quality(
-    head: nn.Module, features: NDArray[np.float32], y: NDArray[np.intp], part: str
+    head: nn.Module, features: NDArray[np.floating], y: NDArray[np.intp], part: str
 ) -> dict[str, float]:
     probabilities = softmax(predict.logits(head, features)).astype(np.float64)
     likelihood = np.clip(probabilities[np.arange(len(y)), y], 1e-12, None)
