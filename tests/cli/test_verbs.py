@@ -10,8 +10,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from magnostic import recipe_file
 from magnostic.cli import main
 from magnostic.data import Images, phantom
+from magnostic.study import schema
 
 
 def call(*arguments: object) -> int:
@@ -23,7 +25,7 @@ def call(*arguments: object) -> int:
 
 VERBS = (
     *("index", "audit", "train", "study", "report", "compare", "robustness"),
-    *("phantom", "demo", "models", "doctor"),
+    *("phantom", "demo", "recipes", "models", "doctor"),
 )
 
 
@@ -101,6 +103,28 @@ def test_bad_files_can_be_left_out_and_are_reported(tiny_breakhis: Path, tmp_pat
     report = (out / "report.html").read_text()
     assert bad.name in report
     assert str(tmp_path) not in report
+
+
+def test_recipes_and_studies_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("recipes") == 0
+    printed = capsys.readouterr().out
+    for name in (*recipe_file.shipped(), *schema.shipped()):
+        assert re.search(rf"^  {re.escape(name)}  +\S", printed, re.MULTILINE)
+    assert call("recipes", "table*") == 0
+    printed = capsys.readouterr().out
+    assert "Table III of Nishio" in printed
+    assert "probe-lite0" not in printed
+    assert call("recipes", "nishio2042-resnet50-binary") == 2
+    assert "did you mean 'nishio2024-resnet50-binary'" in capsys.readouterr().err
+
+
+def test_help_shows_defaults_that_say_something(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("study", "--help") == 0
+    printed = capsys.readouterr().out
+    assert "[default: auto]" in printed
+    assert printed.count("[default:") == 1
+    assert call("demo", "--help") == 0
+    assert "[default: 0]" in capsys.readouterr().out
 
 
 def test_doctor_and_models(capsys: pytest.CaptureFixture[str]) -> None:
