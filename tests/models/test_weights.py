@@ -39,16 +39,6 @@ def test_a_torchvision_file_gives_torchvisions_features(
     assert len(source.sha256) == 64
 
 
-def test_torchvisions_vgg_loads_with_its_dense_layers_as_convolutions() -> None:
-    """timm keeps VGG's fully connected layers as convolutions: compared by value, they arrived."""
-    torch.manual_seed(0)
-    state = torchvision.models.vgg11(weights=None).state_dict()
-    source = weights.Source(dict(state), "vgg11 of torchvision", None)
-    backbone = weights.build("vgg11", source)
-    loaded = backbone.state_dict()["pre_logits.fc1.weight"]
-    assert torch.equal(loaded.flatten(), state["classifier.0.weight"].flatten())
-
-
 def test_safetensors_and_nested_state_dicts(
     resnet18: tuple[Path, nn.Module], tmp_path: Path
 ) -> None:
