@@ -143,3 +143,21 @@ def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path) -> None:
     torch.save({"weight": Harmful()}, tmp_path / "harmful.pth")
     with pytest.raises(WeightsError, match="not a readable weights file"):
         weights.resolve(str(tmp_path / "harmful.pth"), "resnet18")
+
+
+def test_a_folder_of_a_tags_name_is_not_taken_for_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as the photographs of ImageNet in the working directory."""
+    (tmp_path / "imagenet").mkdir()
+    monkeypatch.chdir(tmp_path)
+    asked: list[str] = []
+
+    def refuse(repository: str, *_: object) -> Path:
+        asked.append(repository)
+        raise WeightsError("offline")
+
+    monkeypatch.setattr("magnostic.models.hub.download", refuse)
+    with pytest.raises(WeightsError, match="offline"):
+        weights.resolve("imagenet", "resnet18")
+    assert asked
