@@ -144,6 +144,7 @@ def test_the_demo_makes_a_phantom_and_reports_on_it(
         return whole(root, seed=seed, patients_per_type=2, fields_per_magnification=1, workers=1)
 
     monkeypatch.setattr(phantom, "write_phantom", small)
+    monkeypatch.setattr("magnostic.data.phantom.write.MAGNIFICATIONS", (100, 400))
     assert call("demo", "--out", str(tmp_path / "demo")) == 0
     assert "SYNTHETIC" in capsys.readouterr().out
     assert "SYNTHETIC" in (tmp_path / "demo" / "run" / "report.html").read_text()
