@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from magnostic.taxonomy import TUMOUR_TYPES
@@ -45,6 +48,47 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("MAGNOSTIC_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
         yield
+
+
+@contextmanager
+def _empty_figures() -> Iterator[None]:
+    draw = Figure.savefig
+
+    def save(self: Figure, target: Any, **more: Any) -> None:
+        if more.get("format") in ("png", "pdf"):
+            Path(target).write_bytes(b"")
+        else:
+            draw(self, target, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", save)
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def figures(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Pages are whole, but PNG and PDF files of figures are empty but in modules that ask for them.
+
+    They take half of the time of a report, and a tiny run is little else than its report.
+    """
+    if request.node.get_closest_marker("whole_figures"):
+        yield
+    else:
+        with _empty_figures():
+            yield
+
+
+@pytest.fixture
+def empty_figures() -> Iterator[None]:
+    """For a test that looks at the page alone, in a module that asks for whole figures."""
+    with _empty_figures():
+        yield
+
+
+@pytest.fixture
+def no_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs end without their report, for tests of anything else."""
+    monkeypatch.setattr("magnostic.train.run.write_report", lambda _: None)
 
 
 @pytest.fixture(scope="session")

@@ -65,7 +65,7 @@ def find(path: Path, beside: Path | None = None) -> Path:
     if str(path) not in known:
         near = did_you_mean(path.stem, known)
         raise RecipeError(
-            f"{path}: no such recipe{near}; the recipes/ folder holds {len(known)} known by name"
+            f"{path}: no such recipe{near}; `magnostic recipes` lists {len(known)} known by name"
         )
     return known[str(path)]
 

@@ -9,26 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from magnostic.cli import main
 from magnostic.data import Images
 from magnostic.files import read_json
 from magnostic.splits.table import Folds
 
 Call = Callable[..., tuple[int, str, str]]
 LABELS = ("IDC", "normal", "unsure")
-
-
-@pytest.fixture
-def call(capsys: pytest.CaptureFixture[str]) -> Call:
-    """Run the command line in this process; exit code, standard output and error."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as caught:
-            main([str(a) for a in arguments])
-        code = caught.value.code
-        return (code if isinstance(code, int) else 0, *capsys.readouterr())
-
-    return run
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from magnostic.cli import main
 from magnostic.cli.study import duration
 
 Call = Callable[..., tuple[int, str, str]]
@@ -23,20 +22,6 @@ model: {backbone: test_resnet, weights: none}
 train: {method: probe, precision: fp32}
 evaluate: {resamples: 10}
 """
-
-
-@pytest.fixture
-def call(capsys: pytest.CaptureFixture[str]) -> Call:
-    """Exit code, standard output and standard error of the command line, run in this process."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as caught:
-            main([str(a) for a in arguments])
-        code = caught.value.code
-        return (code if isinstance(code, int) else 0, *capsys.readouterr())
-
-    return run
 
 
 @pytest.fixture

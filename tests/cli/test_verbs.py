@@ -10,8 +10,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from magnostic import recipe_file
 from magnostic.cli import main
 from magnostic.data import Images, phantom
+from magnostic.study import schema
 
 
 def call(*arguments: object) -> int:
@@ -23,7 +25,7 @@ def call(*arguments: object) -> int:
 
 VERBS = (
     *("index", "audit", "train", "study", "report", "compare", "robustness"),
-    *("phantom", "demo", "models", "doctor"),
+    *("phantom", "demo", "recipes", "models", "doctor"),
 )
 
 
@@ -103,6 +105,28 @@ def test_bad_files_can_be_left_out_and_are_reported(tiny_breakhis: Path, tmp_pat
     assert str(tmp_path) not in report
 
 
+def test_recipes_and_studies_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("recipes") == 0
+    printed = capsys.readouterr().out
+    for name in (*recipe_file.shipped(), *schema.shipped()):
+        assert re.search(rf"^  {re.escape(name)}  +\S", printed, re.MULTILINE)
+    assert call("recipes", "table*") == 0
+    printed = capsys.readouterr().out
+    assert "Table III of Nishio" in printed
+    assert "probe-lite0" not in printed
+    assert call("recipes", "nishio2042-resnet50-binary") == 2
+    assert "did you mean 'nishio2024-resnet50-binary'" in capsys.readouterr().err
+
+
+def test_help_shows_defaults_that_say_something(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("study", "--help") == 0
+    printed = capsys.readouterr().out
+    assert "[default: auto]" in printed
+    assert printed.count("[default:") == 1
+    assert call("demo", "--help") == 0
+    assert "[default: 0]" in capsys.readouterr().out
+
+
 def test_doctor_and_models(capsys: pytest.CaptureFixture[str]) -> None:
     assert call("doctor") == 0
     assert "package:efficientnet-lite0: installed" in capsys.readouterr().out
@@ -120,6 +144,7 @@ def test_the_demo_makes_a_phantom_and_reports_on_it(
         return whole(root, seed=seed, patients_per_type=2, fields_per_magnification=1, workers=1)
 
     monkeypatch.setattr(phantom, "write_phantom", small)
+    monkeypatch.setattr("magnostic.data.phantom.write.MAGNIFICATIONS", (100, 400))
     assert call("demo", "--out", str(tmp_path / "demo")) == 0
     assert "SYNTHETIC" in capsys.readouterr().out
     assert "SYNTHETIC" in (tmp_path / "demo" / "run" / "report.html").read_text()

@@ -205,3 +205,11 @@ def test_weights_in_another_format_are_named_as_such(repositories: Path) -> None
     publish(repositories / "owner" / "other", {"x": torch.zeros(1)}, architectures=["ViTModel"])
     with pytest.raises(WeightsError, match="not in timm's format"):
         weights.resolve("hf_hub:owner/other", TINY)
+
+
+def test_handcrafted_features_are_listed_beside_the_networks() -> None:
+    (entry,) = catalogue.catalogue("handcrafted")
+    assert (entry.backbone, entry.weights, entry.input_size) == ("handcrafted", "none", None)
+    assert entry.at_hand
+    assert entry in catalogue.catalogue()
+    assert entry not in catalogue.catalogue("resnet50")

@@ -39,16 +39,6 @@ def test_a_torchvision_file_gives_torchvisions_features(
     assert len(source.sha256) == 64
 
 
-def test_torchvisions_vgg_loads_with_its_dense_layers_as_convolutions() -> None:
-    """timm keeps VGG's fully connected layers as convolutions: compared by value, they arrived."""
-    torch.manual_seed(0)
-    state = torchvision.models.vgg11(weights=None).state_dict()
-    source = weights.Source(dict(state), "vgg11 of torchvision", None)
-    backbone = weights.build("vgg11", source)
-    loaded = backbone.state_dict()["pre_logits.fc1.weight"]
-    assert torch.equal(loaded.flatten(), state["classifier.0.weight"].flatten())
-
-
 def test_safetensors_and_nested_state_dicts(
     resnet18: tuple[Path, nn.Module], tmp_path: Path
 ) -> None:
@@ -153,3 +143,21 @@ def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path) -> None:
     torch.save({"weight": Harmful()}, tmp_path / "harmful.pth")
     with pytest.raises(WeightsError, match="not a readable weights file"):
         weights.resolve(str(tmp_path / "harmful.pth"), "resnet18")
+
+
+def test_a_folder_of_a_tags_name_is_not_taken_for_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as the photographs of ImageNet in the working directory."""
+    (tmp_path / "imagenet").mkdir()
+    monkeypatch.chdir(tmp_path)
+    asked: list[str] = []
+
+    def refuse(repository: str, *_: object) -> Path:
+        asked.append(repository)
+        raise WeightsError("offline")
+
+    monkeypatch.setattr("magnostic.models.hub.download", refuse)
+    with pytest.raises(WeightsError, match="offline"):
+        weights.resolve("imagenet", "resnet18")
+    assert asked

@@ -18,6 +18,7 @@ from magnostic.files import read_json, write_json
 from magnostic.report import write_report
 
 MakeRun = Callable[..., Path]
+pytestmark = pytest.mark.whole_figures
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +156,7 @@ def test_same_run_same_bytes_and_metrics_computed_where_there_are_none(
         assert (out / name).read_bytes() == (single / name).read_bytes(), name
 
 
+@pytest.mark.usefixtures("empty_figures")
 def test_own_labels_without_patients_and_magnifications(make_run: MakeRun, tmp_path: Path) -> None:
     run = make_run(
         tmp_path, ("patient",), task="label", patients=False, magnifications=False,
@@ -168,6 +170,7 @@ def test_own_labels_without_patients_and_magnifications(make_run: MakeRun, tmp_p
     assert (run / "tables" / "probe.csv").is_file()
 
 
+@pytest.mark.usefixtures("empty_figures")
 def test_command_line_changes_stand_in_the_open(make_run: MakeRun, tmp_path: Path) -> None:
     description = "Changed on the command line: train.epochs 2 <b>.\n\nThirty epochs, as shipped.\n"
     run = make_run(
@@ -183,6 +186,7 @@ def test_command_line_changes_stand_in_the_open(make_run: MakeRun, tmp_path: Pat
     assert "Changed on" not in folded
 
 
+@pytest.mark.usefixtures("empty_figures")
 def test_official_folds_are_not_called_pooled(make_run: MakeRun, tmp_path: Path) -> None:
     run = make_run(
         tmp_path, ("patient", "official"), folds=2, resamples=20, images_per_slide=2
@@ -198,6 +202,7 @@ def test_official_folds_are_not_called_pooled(make_run: MakeRun, tmp_path: Path)
     assert "the 2 draws overlap" in text
 
 
+@pytest.mark.usefixtures("empty_figures")
 def test_binary_with_repeats(make_run: MakeRun, tmp_path: Path) -> None:
     run = make_run(
         tmp_path, ("random", "patient"), task="binary", name="probe-lite0", method="probe",
@@ -208,6 +213,7 @@ def test_binary_with_repeats(make_run: MakeRun, tmp_path: Path) -> None:
     assert "Figures of several repeats" in text
 
 
+@pytest.mark.usefixtures("empty_figures")
 def test_lacking_files_leave_their_sections_empty(single: Path, tmp_path: Path) -> None:
     for name in ("run.json", "recipe.yaml", "predictions.parquet"):
         (tmp_path / name).write_bytes((single / name).read_bytes())
@@ -237,6 +243,7 @@ def test_neither_torch_nor_train_is_imported() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.usefixtures("empty_figures")
 def test_photographs_that_stain_normalization_left_unchanged(
     make_run: MakeRun, tmp_path: Path
 ) -> None:

@@ -16,6 +16,8 @@ from magnostic.errors import BadInput
 from magnostic.files import read_json, write_json
 from magnostic.report import write_study
 
+pytestmark = pytest.mark.whole_figures
+
 
 @pytest.fixture(scope="module")
 def written(study_folder: Path) -> Path:
@@ -147,6 +149,7 @@ def test_published_figures_keep_their_contradictions(text: str) -> None:
     assert "P 98.9 · R 98.9 · F1 98.9 · paper" in text
 
 
+@pytest.mark.usefixtures("empty_figures")
 def test_nothing_done_yet(study_folder: Path, tmp_path: Path) -> None:
     about = read_json(study_folder / "study.json")
     about["entries"] = [e for e in about["entries"] if e["status"] != "done"]
@@ -156,6 +159,7 @@ def test_nothing_done_yet(study_folder: Path, tmp_path: Path) -> None:
     assert "nothing to compare yet" in text
 
 
+@pytest.mark.usefixtures("empty_figures")
 def test_a_broken_run_folder_is_a_failed_row(study_folder: Path, tmp_path: Path) -> None:
     about = read_json(study_folder / "study.json")
     about["entries"] = [e for e in about["entries"] if e["key"] in ("probe", "binary")]

@@ -98,6 +98,14 @@ def test_a_study_for_real(write_study: WriteStudy, tiny: Images, tmp_path: Path)
     carry_out(path, tiny, out)
     assert {p: p.stat().st_mtime_ns for p in (out / "runs").rglob("*")} == times
 
+    missing = out / other["path"] / "report.html"
+    before = missing.read_bytes()
+    missing.unlink()
+    carry_out(path, tiny, out)
+    assert missing.read_bytes() == before
+    model = out / other["path"] / "final" / "model.json"
+    assert model.stat().st_mtime_ns == times[model], "written without training"
+
 
 def test_what_is_done_is_skipped_and_what_changed_is_not(
     write_study: WriteStudy, tiny: Images, tmp_path: Path, runs: Runs, reports: list[Path]
@@ -216,18 +224,6 @@ def test_a_run_killed_before_it_had_begun_starts_anew(
     (folder / "run.json").unlink()
     carry_out(path, tiny, out)
     assert runs[-1] == (folder.name, True)
-
-
-def test_a_missing_report_is_written_without_training(
-    write_study: WriteStudy, tiny: Images, tmp_path: Path
-) -> None:
-    path, out = write_study("rows: [{recipe: quick.yaml}]"), tmp_path / "out"
-    (record,) = carry_out(path, tiny, out)
-    report, model = out / record.path / "report.html", out / record.path / "final" / "model.json"
-    before = report.read_bytes(), model.stat().st_mtime_ns
-    report.unlink()
-    carry_out(path, tiny, out)
-    assert (report.read_bytes(), model.stat().st_mtime_ns) == before
 
 
 @pytest.mark.usefixtures("runs", "reports")

@@ -27,6 +27,8 @@ def start(study: Path, data: Path, out: Path) -> subprocess.Popen[str]:
         stdout=subprocess.DEVNULL,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
+        # As in a terminal, also where the tests run as a shell's background job, deaf to SIGINT.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
 
 
@@ -54,6 +56,7 @@ def snapshot(folder: Path) -> dict[str, int]:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_page")  # of the uninterrupted study, in this process
 def test_sigint_and_sigkill_lose_nothing_that_was_done(
     write_study: WriteStudy, tiny_breakhis: Path, tmp_path: Path
 ) -> None:

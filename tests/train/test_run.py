@@ -52,6 +52,18 @@ def conf(name: str, *overrides: str) -> recipes.Recipe:
 
 
 @pytest.fixture(scope="module")
+def single(tiny: Images, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fine-tuned network with one fold; tests that change it take a copy."""
+    return run(conf("finetune-oversample"), tiny, tmp_path_factory.mktemp("single") / "run")
+
+
+@pytest.fixture(scope="module")
+def probe(tiny: Images, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A probe under three protocols, two folds and two repeats."""
+    return run(conf("probe-svm"), tiny, tmp_path_factory.mktemp("probe") / "run")
+
+
+@pytest.fixture(scope="module")
 def some_real(breakhis_sample: Path) -> Images:
     """Real photographs of every type and magnification, 66 of the sample's 187."""
     table = read_images(breakhis_sample).table
@@ -92,19 +104,22 @@ def test_every_system_runs_on_real_images(
     shutil.rmtree(out)  # up to 200 MB of weights each, which pytest would keep
 
 
+@pytest.mark.usefixtures("no_page")
 @pytest.mark.parametrize("name", ["finetune-oversample", "probe-svm"])
-def test_the_same_seed_gives_the_same_bytes(name: str, tiny: Images, tmp_path: Path) -> None:
-    for out in ("first", "second"):
-        run(conf(name), tiny, tmp_path / out)
-    run(conf(name, "--seed", "1"), tiny, tmp_path / "other")
-    first, second, other = (
-        (tmp_path / out / "predictions.parquet").read_bytes()
-        for out in ("first", "second", "other")
+def test_the_same_seed_gives_the_same_bytes(
+    name: str, single: Path, probe: Path, tiny: Images, tmp_path: Path
+) -> None:
+    first = single if name == "finetune-oversample" else probe
+    second = run(conf(name), tiny, tmp_path / "second")
+    other = run(conf(name, "--seed", "1"), tiny, tmp_path / "other")
+    one, again, another = (
+        (out / "predictions.parquet").read_bytes() for out in (first, second, other)
     )
-    assert first == second
-    assert first != other
+    assert one == again
+    assert one != another
 
 
+@pytest.mark.usefixtures("no_page")
 def test_training_goes_on_exactly_where_it_stopped(
     tiny: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,6 +148,7 @@ def test_training_goes_on_exactly_where_it_stopped(
     assert [json.loads(line)["epoch"] for line in lines] == [1, 2, 3]
 
 
+@pytest.mark.usefixtures("no_page")
 def test_finished_children_are_not_trained_again(tiny: Images, tmp_path: Path) -> None:
     recipe = conf("finetune-folds")
     out = run(recipe, tiny, tmp_path / "run")
@@ -145,6 +161,7 @@ def test_finished_children_are_not_trained_again(tiny: Images, tmp_path: Path) -
     assert (out / "predictions.parquet").read_bytes() == expected
 
 
+@pytest.mark.usefixtures("no_page")
 def test_the_learning_rate_goes_from_the_first_to_the_last_value(
     tiny: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -173,15 +190,15 @@ def test_the_learning_rate_goes_from_the_first_to_the_last_value(
     assert used == sorted(used, reverse=True)
 
 
-def test_what_was_fitted_on_what_is_stored(tiny: Images, tmp_path: Path) -> None:
-    out = run(conf("finetune-oversample"), tiny, tmp_path / "run")
-    fitted, parts = read_json(out / "fitted_on.json"), Parts.read(out)
+def test_what_was_fitted_on_what_is_stored(single: Path) -> None:
+    fitted, parts = read_json(single / "fitted_on.json"), Parts.read(single)
     assert set(fitted["weights"]["ids"]) == set(parts.ids("train"))
     assert set(fitted["statistics"]["ids"]) == set(parts.ids("train"))
     assert set(fitted["selection"]["ids"]) == set(parts.ids("val"))
     assert set(fitted["calibration"]["ids"]) == set(parts.ids("val"))
 
 
+@pytest.mark.usefixtures("no_page")
 def test_the_audit_sees_what_the_papers_readings_leak(tiny: Images, tmp_path: Path) -> None:
     """Copies made before the validation draw, and statistics of training and validation."""
     leaky = run(conf("finetune-leaky", "--split.val_fraction=0.4"), tiny, tmp_path / "leaky")
@@ -193,6 +210,7 @@ def test_the_audit_sees_what_the_papers_readings_leak(tiny: Images, tmp_path: Pa
     assert codes["MG002"] == "passed"
 
 
+@pytest.mark.usefixtures("no_page")
 def test_the_leaky_reading_can_learn_what_its_validation_holds(
     tiny: Images, tmp_path: Path
 ) -> None:
@@ -202,6 +220,7 @@ def test_the_leaky_reading_can_learn_what_its_validation_holds(
     assert set(Parts.read(out).table["part"]) == {"train", "test"}
 
 
+@pytest.mark.usefixtures("no_page")
 @pytest.mark.parametrize("threads", [1, 2])
 def test_fp32_is_reproduced_with_any_number_of_threads(
     threads: int, tiny: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -213,27 +232,26 @@ def test_fp32_is_reproduced_with_any_number_of_threads(
     assert all("identical" in line for line in reproduce_run(out, tiny))
 
 
-def test_other_data_is_not_reproduced(tiny: Images, tmp_path: Path) -> None:
-    out = run(conf("finetune-oversample"), tiny, tmp_path / "run")
+def test_other_data_is_not_reproduced(tiny: Images, single: Path) -> None:
     flipped = tiny.table["malignancy"].map({"benign": "malignant", "malignant": "benign"})
     with pytest.raises(BadInput, match="not the data of"):
-        reproduce_run(out, Images(tiny.table.assign(malignancy=flipped)))
+        reproduce_run(single, Images(tiny.table.assign(malignancy=flipped)))
 
 
-def test_changed_targets_are_another_run(tiny: Images, tmp_path: Path) -> None:
-    recipe = conf("finetune-folds")
-    out = run(recipe, tiny, tmp_path / "run")
+def test_changed_targets_are_another_run(tiny: Images, single: Path) -> None:
     flipped = tiny.table["malignancy"].map({"benign": "malignant", "malignant": "benign"})
+    other = Images(tiny.table.assign(malignancy=flipped))
     with pytest.raises(BadInput, match="other data"):
-        run(recipe, Images(tiny.table.assign(malignancy=flipped)), out, resume=True)
+        run(conf("finetune-oversample"), other, single, resume=True)
 
 
-def test_a_report_that_is_missing_is_written_on_resume(tiny: Images, tmp_path: Path) -> None:
-    recipe = conf("finetune-oversample")
-    out = run(recipe, tiny, tmp_path / "run")
+def test_a_report_that_is_missing_is_written_on_resume(
+    tiny: Images, single: Path, tmp_path: Path
+) -> None:
+    out = shutil.copytree(single, tmp_path / "run")
     (out / "report.html").unlink()
-    run(recipe, tiny, out, resume=True)
-    assert (out / "report.html").is_file()
+    run(conf("finetune-oversample"), tiny, out, resume=True)
+    assert (out / "report.html").read_bytes() == (single / "report.html").read_bytes()
 
 
 def test_a_backbone_of_fixed_size_says_which(tiny: Images, tmp_path: Path) -> None:
@@ -250,6 +268,7 @@ def test_several_c_need_a_validation_part(tiny: Images, tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists(), "refused before anything is written"
 
 
+@pytest.mark.usefixtures("no_page")
 def test_the_choice_of_c_is_told_of_the_model_for_use(tiny: Images, tmp_path: Path) -> None:
     out = run(conf("probe-chosen-c"), tiny, tmp_path / "run")
     validated = Predictions.read(out / "predictions.parquet").where(part="val").table
@@ -265,6 +284,7 @@ def test_torchrun_is_refused(tiny: Images, tmp_path: Path, monkeypatch: pytest.M
         run(conf("finetune-oversample"), tiny, tmp_path / "run")
 
 
+@pytest.mark.usefixtures("no_page")
 def test_what_is_kept_of_the_training_images_is_a_choice(tiny: Images, tmp_path: Path) -> None:
     for keep in ("none", "features", "thumbnails"):
         recipe = conf("finetune-oversample", f"--keep_reference={keep}")
@@ -281,8 +301,8 @@ def test_what_is_kept_of_the_training_images_is_a_choice(tiny: Images, tmp_path:
     assert kept["thumbnails"].shape == (len(rows), 64, 64, 3)
 
 
-def test_a_probe_is_refitted_on_everything_for_use(tiny: Images, tmp_path: Path) -> None:
-    out = run(conf("probe-svm"), tiny, tmp_path / "run")
+def test_a_probe_is_refitted_on_everything_for_use(tiny: Images, probe: Path) -> None:
+    out = probe
     description = read_json(out / "run.json")
     assert description["model_for_use"] == ["final"]
     assert "nothing was held out" in description["model_for_use_note"].lower()
@@ -294,8 +314,8 @@ def test_a_probe_is_refitted_on_everything_for_use(tiny: Images, tmp_path: Path)
     assert len(pooled) == 3 * 2 * len(tiny), "each image once per protocol and repeat"
 
 
-def test_a_run_that_is_not_reproduced_is_named(tiny: Images, tmp_path: Path) -> None:
-    out = run(conf("finetune-oversample"), tiny, tmp_path / "run")
+def test_a_run_that_is_not_reproduced_is_named(tiny: Images, single: Path, tmp_path: Path) -> None:
+    out = shutil.copytree(single, tmp_path / "run")
     stored = Predictions.read(out / "predictions.parquet").table
     changed = stored.assign(y_pred=stored["y_pred"].to_numpy()[::-1])
     Predictions(changed).write(out / "predictions.parquet")
@@ -311,6 +331,7 @@ def test_one_class_is_refused_before_training(tiny: Images, tmp_path: Path) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_page")
 def test_the_papers_recipe_overfits_64_real_images(breakhis_sample: Path, tmp_path: Path) -> None:
     """From packaged weights, to a training accuracy of at least .95 (what overfits can learn)."""
     images = read_images(breakhis_sample)
@@ -322,6 +343,7 @@ def test_the_papers_recipe_overfits_64_real_images(breakhis_sample: Path, tmp_pa
         "--model.weights=package:efficientnet-lite0",
         "--split.val_fraction=0",
         "--balance.method=none",
+        "--preprocess.size=128",  # a third of the time of 224 px
         "--train.epochs=12",
         "--evaluate.resamples=0",
     ]

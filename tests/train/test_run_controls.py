@@ -20,12 +20,6 @@ def tiny(tiny_breakhis: Path) -> Images:
     return read_images(tiny_breakhis)
 
 
-@pytest.fixture
-def no_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out the report, which takes most of a tiny run's time."""
-    monkeypatch.setattr("magnostic.train.run.write_report", lambda _: None)
-
-
 def start(tiny: Images, out: Path, name: str, *changes: str) -> Path:
     changes = ("--evaluate.resamples", "0", *changes)
     return run(recipe_file.load(CONF / f"{name}.yaml", changes), tiny, out)

@@ -8,13 +8,20 @@ from __future__ import annotations
 import os
 import sys
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 import magnostic
 from magnostic.errors import MagnosticError
 
+
+def _default(value: object) -> str | None:
+    """A default as help shows it; none where it only says that nothing was given."""
+    return None if value is None or value is False or value in ("", ()) else str(value)
+
+
 app = App(
     name="magnostic",
+    default_parameter=Parameter(show_default=_default),
     suppress_keyboard_interrupt=False,
     help=(
         "Train, judge honestly and explain classifiers of breast tumours in H&E photographs, "
@@ -36,6 +43,7 @@ _VERBS = {
     "report": "Write the report of a run again.",
     "phantom": "Write synthetic photographs in the BreakHis tree.",
     "demo": "The main job on the phantom, with nothing to download.",
+    "recipes": "List the recipes and studies that go by name, and what each is.",
     "models": "List backbones, their weights, and which need no network.",
     "doctor": "Say what is installed and which device and precision are used.",
 }

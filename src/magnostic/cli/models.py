@@ -31,10 +31,11 @@ def models(pattern: str = "", *, at_hand: Annotated[bool, Parameter(negative="")
         table.add_row(
             entry.backbone,
             entry.weights,
-            str(entry.input_size),
+            str(entry.input_size or "any"),
             entry.licence + (" (gated)" if entry.gated else ""),
             "yes" if entry.at_hand else "no",
             entry.recipe,
         )
     console().print(table)
-    print(f"{len(rows)} sets of weights; any backbone also takes a local file or none")
+    sets = "set" if len(rows) == 1 else "sets"
+    print(f"{len(rows)} {sets} of weights; any network also takes a local file or none")

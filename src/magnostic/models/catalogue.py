@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import importlib.util
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,6 +12,7 @@ import timm
 from magnostic.errors import BadInput, did_you_mean
 from magnostic.models import foundation
 from magnostic.models.weights import PACKAGES, at_hand
+from magnostic.recipe import HANDCRAFTED
 
 #: Backbones of the paper, of the work that it compares against, and of its future work.
 PAPER: Final = (
@@ -37,12 +39,13 @@ class Entry:
 
     Attributes:
         recipe: the shipped recipe with the options that these weights need; empty: none needed.
+        input_size: side that they were trained at, pixels; None: any.
         gated: the hub gives them only to who has accepted their terms.
     """
 
     backbone: str
     weights: str
-    input_size: int
+    input_size: int | None
     licence: str
     at_hand: bool
     recipe: str = ""
@@ -50,18 +53,19 @@ class Entry:
 
 
 def catalogue(pattern: str = "") -> list[Entry]:
-    """Packaged weights first, then pathology foundation models, then timm's.
+    """Packaged weights and handcrafted features, then pathology foundation models, then timm's.
 
     Args:
-        pattern: timm name or name of a foundation model, with wildcards; empty: the backbones of
-            the paper and its peers, and every foundation model.
+        pattern: timm name, handcrafted or name of a foundation model, with wildcards; empty: the
+            backbones of the paper and its peers, and every foundation model.
 
     Raises BadInput where nothing fits the pattern.
     """
     names = timm.list_models(pattern) if pattern else [n for n in PAPER if timm.is_model(n)]
     models = [m for m in foundation.MODELS if not pattern or _fits(m, pattern)]
-    if not names and not models:
-        known = [*timm.list_models(), *(m.name for m in foundation.MODELS)]
+    handcrafted = not pattern or fnmatch.fnmatch(HANDCRAFTED, pattern)
+    if not names and not models and not handcrafted:
+        known = [HANDCRAFTED, *timm.list_models(), *(m.name for m in foundation.MODELS)]
         raise BadInput(
             f"no backbone is named {pattern!r}{did_you_mean(pattern, known)}; "
             "try a wildcard: resnet*"
@@ -71,6 +75,10 @@ def catalogue(pattern: str = "") -> list[Entry]:
         for package, (_, _, architecture) in PACKAGES.items()
         if not pattern or architecture in names
     ]
+    if handcrafted:
+        needs = ("mahotas", "skimage")
+        there = all(importlib.util.find_spec(name) is not None for name in needs)
+        entries.append(Entry(HANDCRAFTED, "none", None, "", there))
     entries += [
         Entry(
             model.backbone,

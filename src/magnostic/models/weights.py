@@ -60,7 +60,7 @@ def resolve(weights: str, backbone: str) -> Source:
     if weights.startswith("hf_hub:"):
         return _from_hub(weights.removeprefix("hf_hub:"), backbone)
     path = Path(weights).expanduser()
-    if path.suffix in (".safetensors", ".pth", ".pt", ".bin") or path.exists():
+    if path.suffix in (".safetensors", ".pth", ".pt", ".bin") or path.is_file():
         return _from_file(path)
     return _from_timm(weights, backbone)
 

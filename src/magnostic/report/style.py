@@ -89,7 +89,7 @@ def rc() -> AbstractContextManager[None]:
 def save(drawn: Figure, folder: Path, name: str, alt: str, caption: str) -> Picture:
     """Write ``name.png`` and ``name.pdf`` to the folder; the page gets the drawing as SVG."""
     drawn.draw_without_rendering()
-    drawn.set_layout_engine("none")  # laid out once, so that all three files agree
+    drawn.set_layout_engine(None)  # laid out once, so that all three files agree
     metadata: Mapping[str, Mapping[str, Any]] = {
         "png": {"Software": None},
         "pdf": {"CreationDate": None, "Producer": None, "Creator": None},

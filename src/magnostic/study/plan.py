@@ -14,8 +14,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from magnostic import splits
-from magnostic.data.images import Images, classes, targets
+from magnostic.data.images import Images
 from magnostic.errors import DataError, MagnosticError, SplitError, TableError
 from magnostic.progress import track
 from magnostic.recipe import HANDCRAFTED, Finetune, Probe, Recipe
@@ -23,8 +22,8 @@ from magnostic.study import measure
 from magnostic.study.expand import Entry
 from magnostic.study.place import place
 from magnostic.study.schema import Study
-from magnostic.train import fit
-from magnostic.train.experiment import resolve
+from magnostic.train.experiment import Experiment, resolve
+from magnostic.train.run import prepare
 
 #: Seconds of a run that depend little on its size (intervals, figures, report), and of a child
 #: (tables, audit), as measured on two cores.
@@ -132,22 +131,10 @@ class _Planner:
         return self._folds[key]
 
     def _draw(self, recipe: Recipe) -> tuple[pd.DataFrame, list[str], list[Child]]:
-        selection = splits.apply_policies(self.images, recipe.data)
-        y = targets(selection.table, recipe.task)
-        names = list(classes(selection.table, recipe.task))
-        if len(names) < 2:
-            raise SplitError(f"task {recipe.task!r}: only one class ({names[0]}) in the data")
-        folds = splits.make(selection, recipe, y)
-        drawn = folds.table[folds.table["fold"] >= 0]
-        children = []
-        for protocol, repeat, fold in (
-            drawn[["protocol", "repeat", "fold"]].drop_duplicates().itertuples(index=False)
-        ):
-            parts = splits.parts(folds, selection, y, str(protocol), int(repeat), int(fold))
-            splits.check_trainable(parts, selection, y, strict=recipe.split.strict)
-            fit.require_validation(recipe.train, parts)
-            children.append(_child(recipe, parts.table["part"], y))
-        return selection.table, names, children
+        experiment = Experiment(recipe, self.images, source=None)
+        _, _, prepared = prepare(experiment)
+        children = [_child(recipe, parts.table["part"], experiment.y) for parts in prepared]
+        return experiment.table, list(experiment.classes), children
 
     def _seconds(
         self, recipe: Recipe, table: pd.DataFrame, n_classes: int, children: Sequence[Child]

@@ -101,8 +101,11 @@ def load(path: Path) -> tuple[Study, Path]:
     try:
         return Study.model_validate(raw), path.parent
     except pydantic.ValidationError as error:
-        told = "\n".join(_explain(e, str(path)) for e in error.errors())
-        raise RecipeError(told) from None
+        found = error.errors()
+        # pydantic counts a list as empty whose only item is wrong; the item's error says it all.
+        inside = {e["loc"][:-n] for e in found for n in range(1, len(e["loc"]))}
+        told = [_explain(e, str(path)) for e in found if e["loc"] not in inside]
+        raise RecipeError("\n".join(told)) from None
 
 
 def _explain(error: Any, where: str) -> str:

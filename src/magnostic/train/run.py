@@ -59,17 +59,9 @@ def run(recipe: Recipe, images: Images, out: Path, *, resume: bool = False) -> P
     recipe = resolve(recipe)
     device.threads()
     experiment = Experiment(recipe, images, load_source(recipe))
-    experiment.require_two_classes()
-    folds = splits.make(experiment.selection, recipe, experiment.y)
+    folds, jobs, prepared = prepare(experiment)  # before the first hour of training, not after it
     identity = experiment.identity(folds)
     _claim(out, identity, resume)
-    jobs = [Fold(*key) for key in _keys(folds, recipe.split.protocols)]
-    prepared = [_parts(experiment, folds, job) for job in jobs]
-    for parts in prepared:  # before the first hour of training, not after it
-        splits.check_trainable(
-            parts, experiment.selection, experiment.y, strict=recipe.split.strict
-        )
-        fit.require_validation(recipe.train, parts)
     write_json(out / "identity.json", {"identity": identity})
     write_text(out / "recipe.yaml", recipe.to_yaml())
     single = len(jobs) == 1
@@ -88,6 +80,24 @@ def run(recipe: Recipe, images: Images, out: Path, *, resume: bool = False) -> P
         models = [job for job in jobs if job.protocol == strictest]
         _parent(experiment, folds, jobs, prepared, models, chosen, out)
     return out
+
+
+def prepare(experiment: Experiment) -> tuple[Folds, list[Fold], list[Parts]]:
+    """All folds, its children in their order, and the parts of each; nothing is written.
+
+    Raises SplitError, DataError or TableError for what the data cannot bear.
+    """
+    recipe = experiment.recipe
+    experiment.require_two_classes()
+    folds = splits.make(experiment.selection, recipe, experiment.y)
+    jobs = [Fold(*key) for key in _keys(folds, recipe.split.protocols)]
+    prepared = [_parts(experiment, folds, job) for job in jobs]
+    for parts in prepared:
+        splits.check_trainable(
+            parts, experiment.selection, experiment.y, strict=recipe.split.strict
+        )
+        fit.require_validation(recipe.train, parts)
+    return folds, jobs, prepared
 
 
 def _keys(folds: Folds, protocols: Sequence[str]) -> list[tuple[str, int, int]]:
