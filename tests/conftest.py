@@ -52,13 +52,11 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @contextmanager
 def _empty_figures() -> Iterator[None]:
-    draw = Figure.savefig
-
-    def save(self: Figure, target: Any, **more: Any) -> None:
-        if more.get("format") in ("png", "pdf"):
-            Path(target).write_bytes(b"")
+    def save(_: Figure, target: Any, **more: Any) -> None:
+        if more["format"] == "svg":
+            target.write(b'<svg xmlns="http://www.w3.org/2000/svg"/>')
         else:
-            draw(self, target, **more)
+            Path(target).write_bytes(b"")
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Figure, "savefig", save)
@@ -67,9 +65,9 @@ def _empty_figures() -> Iterator[None]:
 
 @pytest.fixture(scope="module", autouse=True)
 def figures(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Pages are whole, but PNG and PDF files of figures are empty but in modules that ask for them.
+    """Figures are drawn and laid out, but their files are empty but in modules that ask for them.
 
-    They take half of the time of a report, and a tiny run is little else than its report.
+    The files take most of the time of a report, and a tiny run is little else than its report.
     """
     if request.node.get_closest_marker("whole_figures"):
         yield
@@ -80,7 +78,7 @@ def figures(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture
 def empty_figures() -> Iterator[None]:
-    """For a test that looks at the page alone, in a module that asks for whole figures."""
+    """For a test that looks at no figure, in a module that asks for whole ones."""
     with _empty_figures():
         yield
 

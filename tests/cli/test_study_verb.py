@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -45,6 +46,7 @@ def test_plan_then_run_then_nothing_left(
     assert code == 0
     assert "2 done, 0 refused, 0 failed, 0 not started" in out
     assert "accuracy, patient" in out
+    assert re.search(r"^small-0-1 +binary +[\d.]+ \(", out, re.MULTILINE)
     assert (tmp_path / "runs" / "mine" / "report.html").is_file()
     code, out, _ = call("study", "mine.yaml", "--data", tiny_breakhis, "--plan")
     assert "0 runs to do, 2 done" in out

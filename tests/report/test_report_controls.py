@@ -40,6 +40,9 @@ def _controls(low: float = 5.0) -> dict[str, Any]:
     }  # fmt: skip
 
 
+pytestmark = pytest.mark.whole_figures
+
+
 @pytest.fixture(scope="module")
 def page(make_run: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("controls") / "run"
@@ -69,6 +72,7 @@ def test_pictures_table_and_words_of_the_controls(page: Path) -> None:
     assert all(float(r["chance"]) == 0.1 for r in named)
 
 
+@pytest.mark.usefixtures("empty_figures")
 def test_a_run_without_controls_still_has_its_gap_drawn(
     make_run: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -116,6 +120,7 @@ def test_what_was_not_measured_is_not_spoken_of() -> None:
                        "patient")) == 1  # fmt: skip
 
 
+@pytest.mark.usefixtures("empty_figures")
 def test_a_study_shows_the_gap_of_its_rows_with_their_controls(
     study_folder: Path, tmp_path: Path
 ) -> None:

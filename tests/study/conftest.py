@@ -27,8 +27,8 @@ task: binary
 split: {protocols: [random, patient], folds: 1, val_fraction: 0.25}
 preprocess: {size: 32}
 model: {backbone: test_resnet, weights: none, dropout: 0.2}
-train: {method: finetune, epochs: 60, precision: fp32}
-evaluate: {resamples: 10}
+train: {method: finetune, epochs: 40, precision: fp32}
+evaluate: {resamples: 10, controls: false}
 """,
 }
 

@@ -133,6 +133,7 @@ def _print_records(records: Sequence[Record], folder: Path) -> None:
     protocols = words.ordered({name: None for found in results.values() for name in found})
     table = Table(box=None, pad_edge=False)
     table.add_column("run", overflow="fold")
+    table.add_column("task")
     for name in protocols:
         table.add_column(f"accuracy, {name}", justify="right")
     for record in (r for r in records if r.status == "done"):
@@ -141,7 +142,7 @@ def _print_records(records: Sequence[Record], folder: Path) -> None:
             with_interval(found[name]["overall"]["accuracy"]) if name in found else ""
             for name in protocols
         )
-        table.add_row(record.key, *cells)
+        table.add_row(record.key, record.task, *cells)
     console().print(table)
     for status in ("refused", "failed"):
         _print_reasons(status, [(r.key, r.reason) for r in records if r.status == status])
