@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import astuple, replace
 
 import numpy as np
+import pytest
 
 from magnostic.data.phantom.slides import Slide
 from magnostic.data.phantom.stain import (
@@ -13,6 +14,7 @@ from magnostic.data.phantom.stain import (
     beer_lambert,
     photograph,
     slide_appearance,
+    tied_appearance,
 )
 
 SLIDE = Slide("A", 31415, "AB", 1)
@@ -64,3 +66,14 @@ def test_without_effect_all_slides_look_alike() -> None:
     a, b = (slide_appearance(replace(SLIDE, number=n, lab=n % 4), 0, 0.0) for n in (31001, 31002))
     np.testing.assert_array_equal(a.vectors, b.vectors)
     assert (a.haematoxylin, a.fibre, a.blur) == (b.haematoxylin, b.fibre, b.blur)
+
+
+def test_tied_slides_differ_in_haematoxylin_by_malignancy_and_in_nothing_else() -> None:
+    benign, other, malignant = (
+        tied_appearance(Slide(code, number, "", lab), 0)
+        for code, number, lab in (("A", 31001, 0), ("F", 31777, 1), ("DC", 31555, 2))
+    )
+    assert malignant.haematoxylin / benign.haematoxylin == pytest.approx(1.4**2)
+    for look in (other, replace(malignant, haematoxylin=benign.haematoxylin)):
+        for p, q in zip(astuple(look), astuple(benign), strict=True):
+            np.testing.assert_array_equal(p, q)

@@ -21,7 +21,14 @@ from magnostic.data.phantom.draw import borders, draw_bodies, draw_nuclei
 from magnostic.data.phantom.noise import texture
 from magnostic.data.phantom.plane import Array, Plane
 from magnostic.data.phantom.slides import Slide, generator
-from magnostic.data.phantom.stain import PATIENT_EFFECT, Appearance, photograph, slide_appearance
+from magnostic.data.phantom.stain import (
+    PATIENT_EFFECT,
+    Appearance,
+    Stain,
+    photograph,
+    slide_appearance,
+    tied_appearance,
+)
 from magnostic.data.phantom.view import MICRONS_PER_PIXEL, View
 from magnostic.errors import BadInput
 
@@ -143,13 +150,14 @@ def _fold(view: View, look: Appearance, rng: np.random.Generator) -> Array | Non
 
 def render_field(
     slide: Slide, magnification: int, field: int, seed: int = 0, *,
-    effect: float = PATIENT_EFFECT,
+    effect: float = PATIENT_EFFECT, stain: Stain = "own",
 ) -> Field:  # fmt: skip
     """One synthetic photograph, with the structure under every pixel.
 
     ``magnification`` 40, 100, 200 or 400; ``field`` 0, 1, … names a place, and the same field
     at another magnification is a zoom into it. ``effect`` >= 0 is the strength of the stain
-    and texture differences between patients. The same arguments give the same pixels.
+    and texture differences between patients; with ``stain`` tied there are none, and more
+    haematoxylin in malignant slides. The same arguments give the same pixels.
     Raises BadInput for another magnification or a negative field.
     """
     if magnification not in MICRONS_PER_PIXEL:
@@ -158,7 +166,8 @@ def render_field(
         raise BadInput(f"field is {field}; fields count from 0")
     here = place(slide, field, seed)
     plane, c = here.plane, here.cytology
-    look = slide_appearance(slide, seed, effect)
+    tied = stain == "tied"
+    look = tied_appearance(slide, seed) if tied else slide_appearance(slide, seed, effect)
     key = (slide.number, *slide.block.encode(), field)
     # Texture, outlines and folds belong to the tissue: a zoom shows them again.
     tissue = generator(seed, f"texture {slide.code}", *key)

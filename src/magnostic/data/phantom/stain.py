@@ -6,14 +6,15 @@ strength, PATIENT_EFFECT, is set from real photographs (see docs/phantom.md).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
 from magnostic.data.phantom.slides import Slide, generator
+from magnostic.taxonomy import BY_CODE
 
 Array = npt.NDArray[np.float32]
 
@@ -26,6 +27,12 @@ EOSIN: Final = (0.216, 0.801, 0.558)
 #: spread written below). Fixed by bench/phantom_patient_effect.py so that an image's nearest
 #: neighbour in Lite0 features is of its own slide as often as in real photographs; frozen.
 PATIENT_EFFECT: Final = 0.8
+
+#: How slides are stained: each as its lab and patient have it (``own``), or all of one kind alike
+#: and the malignant ones with more haematoxylin (``tied``).
+Stain = Literal["own", "tied"]
+#: Haematoxylin of tied malignant slides; benign ones have its inverse.
+TIED: Final = 1.4
 
 
 @dataclass(frozen=True)
@@ -112,6 +119,17 @@ def slide_appearance(slide: Slide, seed: int, effect: float = PATIENT_EFFECT) ->
         vignette=0.06 * factor(0.60, 0.20),
         folds=0.15 * factor(0.50, 1.00),
     )
+
+
+def tied_appearance(slide: Slide, seed: int) -> Appearance:
+    """The mean slide, with 1.4 times the haematoxylin where malignant and 1 / 1.4 where benign.
+
+    As if each kind came from one laboratory that always stains alike: what is learnt from such
+    photographs may be the stain, and it never varies within a class.
+    """
+    look = slide_appearance(slide, seed, 0.0)
+    malignant = BY_CODE[slide.code].malignancy == "malignant"
+    return replace(look, haematoxylin=look.haematoxylin * (TIED if malignant else 1 / TIED))
 
 
 def photograph(
