@@ -13,7 +13,7 @@ def phantom(
     patients_per_type: int = 8,
     fields_per_magnification: int = 3,
     workers: int = 0,
-    stain: Literal["own", "tied"] = "own",
+    stain: Literal["own", "tied", "free"] = "own",
 ) -> None:
     """Write a procedural H&E phantom: synthetic, for trying things out; no evidence of anything.
 
@@ -31,7 +31,8 @@ def phantom(
         Processes; 0 takes all cores.
     stain
         own: slides differ as their laboratories and patients do. tied: all are stained alike, but
-        malignant ones with twice the haematoxylin, to see who learns the stain for the tissue.
+        malignant ones with twice the haematoxylin. free: every photograph has an amount of
+        haematoxylin of its own. The last two are to see who learns the stain for the tissue.
     """
     from magnostic.data.phantom import write_phantom
 

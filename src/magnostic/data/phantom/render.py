@@ -25,9 +25,8 @@ from magnostic.data.phantom.stain import (
     PATIENT_EFFECT,
     Appearance,
     Stain,
+    field_appearance,
     photograph,
-    slide_appearance,
-    tied_appearance,
 )
 from magnostic.data.phantom.view import MICRONS_PER_PIXEL, View
 from magnostic.errors import BadInput
@@ -156,8 +155,8 @@ def render_field(
 
     ``magnification`` 40, 100, 200 or 400; ``field`` 0, 1, … names a place, and the same field
     at another magnification is a zoom into it. ``effect`` >= 0 is the strength of the stain
-    and texture differences between patients; with ``stain`` tied there are none, and more
-    haematoxylin in malignant slides. The same arguments give the same pixels.
+    and texture differences between patients; with ``stain`` tied or free (see ``stain.Stain``)
+    there are none but of haematoxylin. The same arguments give the same pixels.
     Raises BadInput for another magnification or a negative field.
     """
     if magnification not in MICRONS_PER_PIXEL:
@@ -166,8 +165,7 @@ def render_field(
         raise BadInput(f"field is {field}; fields count from 0")
     here = place(slide, field, seed)
     plane, c = here.plane, here.cytology
-    tied = stain == "tied"
-    look = tied_appearance(slide, seed) if tied else slide_appearance(slide, seed, effect)
+    look = field_appearance(slide, field, magnification, seed, effect, stain)
     key = (slide.number, *slide.block.encode(), field)
     # Texture, outlines and folds belong to the tissue: a zoom shows them again.
     tissue = generator(seed, f"texture {slide.code}", *key)
@@ -209,11 +207,11 @@ def render_field(
         layers.paint(_soft(view.see(plane.debris), 5.0), level * (1 + np.float32(rough) * grain),
                      0.10 if plane.necrotic else 0.02, DEBRIS)  # fmt: skip
 
-    cover, stain = draw_nuclei(here.epithelial, view, look.chromatin, tissue)
-    other_cover, other_stain = draw_nuclei(here.stromal, view, look.chromatin, tissue)
-    cover, stain = np.maximum(cover, other_cover), np.maximum(stain, other_stain)
+    cover, dye = draw_nuclei(here.epithelial, view, look.chromatin, tissue)
+    other_cover, other_dye = draw_nuclei(here.stromal, view, look.chromatin, tissue)
+    cover, dye = np.maximum(cover, other_cover), np.maximum(dye, other_dye)
     layers.structure[cover > 0.5] = NUCLEUS
-    blue = layers.blue * (1 - cover) + stain
+    blue = layers.blue * (1 - cover) + dye
     eosin = layers.eosin * (1 - np.float32(0.45) * cover)
 
     thickness = np.float32(look.thickness) * (1 + np.float32(0.05) * cloud)

@@ -28,11 +28,15 @@ EOSIN: Final = (0.216, 0.801, 0.558)
 #: neighbour in Lite0 features is of its own slide as often as in real photographs; frozen.
 PATIENT_EFFECT: Final = 0.8
 
-#: How slides are stained: each as its lab and patient have it (``own``), or all of one kind alike
-#: and the malignant ones with more haematoxylin (``tied``).
-Stain = Literal["own", "tied"]
+#: How slides are stained: each as its lab and patient have it (``own``); all alike, but malignant
+#: ones with more haematoxylin (``tied``); or every photograph with an amount of haematoxylin of its
+#: own, whatever it shows, and otherwise alike (``free``).
+Stain = Literal["own", "tied", "free"]
 #: Haematoxylin of tied malignant slides; benign ones have its inverse.
 TIED: Final = 1.4
+#: Standard deviation of the logarithm of free haematoxylin: a factor of two, as far as
+#: ``magnostic robustness`` shifts it, is well within what is drawn.
+FREE: Final = 0.7
 
 
 @dataclass(frozen=True)
@@ -121,15 +125,24 @@ def slide_appearance(slide: Slide, seed: int, effect: float = PATIENT_EFFECT) ->
     )
 
 
-def tied_appearance(slide: Slide, seed: int) -> Appearance:
-    """The mean slide, with 1.4 times the haematoxylin where malignant and 1 / 1.4 where benign.
+def field_appearance(
+    slide: Slide, field: int, magnification: int, seed: int, effect: float, stain: Stain
+) -> Appearance:
+    """The look of one photograph: the slide's own, or the mean slide's with other haematoxylin.
 
-    As if each kind came from one laboratory that always stains alike: what is learnt from such
-    photographs may be the stain, and it never varies within a class.
+    Tied, as if each kind came from one laboratory that always stains alike: a network may learn
+    the stain for the tissue, and the stain never varies within a class. Free, nothing about the
+    tissue can be learnt from the stain.
     """
+    if stain == "own":
+        return slide_appearance(slide, seed, effect)
     look = slide_appearance(slide, seed, 0.0)
-    malignant = BY_CODE[slide.code].malignancy == "malignant"
-    return replace(look, haematoxylin=look.haematoxylin * (TIED if malignant else 1 / TIED))
+    if stain == "tied":
+        malignant = BY_CODE[slide.code].malignancy == "malignant"
+        return replace(look, haematoxylin=look.haematoxylin * (TIED if malignant else 1 / TIED))
+    key = (slide.number, *slide.block.encode(), field, magnification)
+    drawn = generator(seed, "free stain", *key).standard_normal()
+    return replace(look, haematoxylin=look.haematoxylin * float(np.exp(FREE * drawn)))
 
 
 def photograph(

@@ -75,9 +75,10 @@ def write_phantom(
     blocks and the second label of a double-labelled slide), and
     ``fields_per_magnification`` photographs of each slide at each of 40, 100, 200 and 400X.
     ``workers`` processes (0: one a core) do not change a byte; seed and sizes alone decide
-    (with the same versions of numpy, scipy and Pillow). ``stain`` tied: no slide differs from
-    another in stain or texture, but malignant ones have twice the haematoxylin of benign ones, so
-    that it is known what a network may have learnt instead of tissue.
+    (with the same versions of numpy, scipy and Pillow). ``stain`` tied or free: slides do
+    not differ in stain and texture, but malignant ones have twice the haematoxylin of benign ones
+    (tied), or every photograph an amount of its own (free), so that it is known what a network may
+    have learnt instead of tissue. Such a set's source is ``phantom-tied`` or ``phantom-free``.
 
     Raises BadInput if ``out`` holds anything, or for numbers below 1. An interrupted call
     leaves ``out`` without a tree.

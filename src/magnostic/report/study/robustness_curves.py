@@ -54,7 +54,6 @@ def picture(study: Study, task: str, folder: Path) -> Picture | None:
         drawn.legend(handles=marks, loc="outside upper left", ncols=2)
         found = _found(rows[0], name)
         words = f"{TASKS.get(task, task)}, {protocol(name).title.lower()}"
-        confidence = rows[0].run.robustness["confidence"] if rows[0].run else 0.95
         return save(
             drawn,
             folder,
@@ -63,7 +62,7 @@ def picture(study: Study, task: str, folder: Path) -> Picture | None:
             f"Shifted test photographs, {words}: {found['n_images']:,} images of "
             f"{plural(found['n_clusters'], found['cluster'])}. 0: as they are; 1: as the table "
             "says; left of 0 the opposite direction. Dashed: share of the most frequent class. "
-            f"Bands: {level(confidence)} intervals over {found['cluster']}s.",
+            f"Bands: {level(_all(rows[0])['confidence'])} intervals over {found['cluster']}s.",
         )
 
 
@@ -107,7 +106,11 @@ def _sentence(entry: Entry, found: Mapping[str, Any], about: Mapping[str, Any]) 
 
 
 def _found(entry: Entry, name: str) -> Mapping[str, Any]:
+    result: Mapping[str, Any] = _all(entry)["protocols"][name]
+    return result
+
+
+def _all(entry: Entry) -> Mapping[str, Any]:
     assert entry.run is not None
     assert entry.run.robustness is not None
-    result: Mapping[str, Any] = entry.run.robustness["protocols"][name]
-    return result
+    return entry.run.robustness
