@@ -43,7 +43,6 @@ def test_who_saw_stain_vary_does_not_fall_along_the_stain_curve(
             stain=stain,
         )  # fmt: skip
         found[stain] = _falls(read_images(root), tmp_path / f"run-{stain}")
-    print(found)
     for shift in SHIFTS:
         tied, free = found["tied"][shift], found["free"][shift]
         assert tied["estimate"] > 8

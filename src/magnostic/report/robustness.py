@@ -130,11 +130,18 @@ def _panel(axes: Axes, result: Mapping[str, Any], panel: Panel) -> None:
 
 
 def line(
-    axes: Axes, result: Mapping[str, Any], panel: Panel, key: str, colour: str, marker: str
+    axes: Axes,
+    result: Mapping[str, Any],
+    panel: Panel,
+    key: str,
+    colour: str,
+    marker: str,
+    shade: float = 0.15,
 ) -> None:
     """One figure of a protocol against severity, with its intervals as a band.
 
-    It starts at 0, the photographs as they are, in either direction of the panel.
+    It starts at 0, the photographs as they are, in either direction of the panel. ``shade``: how
+    opaque the band is, in (0, 1].
     """
     for name, sign in ((panel[0], -1), (panel[1], 1)):
         if name is None or name not in result["curves"]:
@@ -147,7 +154,7 @@ def line(
         axes.plot(xs, ys, marker, color=colour, ms=3, ls="-", lw=1.3)
         if all(metric["low"] is not None for _, metric in drawn):
             lows, highs = ([metric[end] for _, metric in drawn] for end in ("low", "high"))
-            axes.fill_between(xs, lows, highs, color=colour, alpha=0.15, lw=0)
+            axes.fill_between(xs, lows, highs, color=colour, alpha=shade, lw=0)
 
 
 def finish(axes: Axes, panel: Panel, majority: float) -> None:

@@ -67,8 +67,9 @@ def picture(study: Study, task: str, folder: Path) -> Picture | None:
 
 
 def _panel(axes: Axes, rows: Sequence[Entry], name: str, panel: Panel) -> None:
+    shade = 0.15 if len(rows) <= 3 else 0.07  # many bands on one another hide the lines
     for entry, (colour, marker) in zip(rows, _LOOKS, strict=False):
-        line(axes, _found(entry, name), panel, "accuracy", colour, marker)
+        line(axes, _found(entry, name), panel, "accuracy", colour, marker, shade)
     finish(axes, panel, _found(rows[0], name)["majority"])
 
 
