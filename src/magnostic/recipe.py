@@ -50,6 +50,7 @@ class Data(_Section):
         slide ``together`` on one side of every split, also a random one.
     on_bad: unreadable or misnamed files ``stop`` the run with a full list, or are left out
         (``skip``) and named in the report.
+    sources: where several data sets were merged, use only these; empty for all.
     magnifications: use only these; empty for all.
     train_magnifications: train and choose on these alone, while the test parts stay whole; empty
         for all. One of four asks how far a model carries over to the other magnifications; all
@@ -59,10 +60,11 @@ class Data(_Section):
     duplicates: Policy = "together"
     double_labels: Policy = "together"
     on_bad: Literal["stop", "skip"] = "stop"
+    sources: tuple[str, ...] = ()
     magnifications: tuple[int, ...] = ()
     train_magnifications: tuple[int, ...] = ()
 
-    @field_validator("magnifications", "train_magnifications", mode="before")
+    @field_validator("sources", "magnifications", "train_magnifications", mode="before")
     @classmethod
     def _one_or_several(cls, value: object) -> object:
         return several(value)

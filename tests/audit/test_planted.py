@@ -13,7 +13,11 @@ from magnostic import recipe_file, splits
 from magnostic.audit import audit_run
 from magnostic.data import Images, read_images
 from magnostic.errors import LeakError
+from magnostic.evaluate.calibration import fit_temperature
+from magnostic.evaluate.collapse import collapse
 from magnostic.evaluate.predictions import Predictions
+from magnostic.evaluate.probabilities import fit_for_use
+from magnostic.evaluate.thresholds import lock
 from magnostic.files import read_json, write_json
 from magnostic.splits.table import Parts
 from magnostic.train.run import run
@@ -126,6 +130,60 @@ def test_threshold_temperature_or_model_chosen_on_test(
     assert set(read_json(child / "fitted_on.json")["selection"]["ids"]) == set(ids(child, "val"))
     fit_on(child, what, ids(child, "test"))
     assert found(cheat, images) == {"MG006": tuple(sorted(ids(child, "test")))}
+
+
+def test_a_temperature_fitted_on_test_without_a_word(cheat: Path, images: Images) -> None:
+    """Each fold's temperature from the images that it is applied to; what is declared stays."""
+    metrics = read_json(cheat / "metrics.json")
+    stated = metrics["protocols"]["patient"]["probabilities"]
+    tested = Predictions.read(cheat / "predictions.parquet").where(part="test")
+    own = [tested.where(fold=fold) for fold in (0, 1)]
+    stated["temperatures"][1] = fit_temperature(own[1].probabilities, own[1].true_index)
+    write_json(cheat / "metrics.json", metrics)
+    assert found(cheat, images) == {"MG006": tuple(sorted(own[1].table["image_id"]))}
+
+
+def test_a_threshold_fitted_on_test_without_a_word(cheat: Path, images: Images) -> None:
+    metrics = read_json(cheat / "metrics.json")
+    points = metrics["protocols"]["patient"]["probabilities"]["binary"]["points"]
+    tested = Predictions.read(cheat / "predictions.parquet").where(part="test", fold=0)
+    sums = collapse(tested)
+    own = lock("youden", sums.probabilities[:, 1], sums.true_index == 1)
+    youden = next(point for point in points if point["point"] == "youden")
+    assert youden["thresholds"][0] != own
+    youden["thresholds"][0] = own
+    write_json(cheat / "metrics.json", metrics)
+    assert found(cheat, images) == {"MG006": tuple(sorted(tested.table["image_id"]))}
+
+
+@pytest.mark.parametrize("rule", ["temperature", "thresholds", "abstention", "conformal"])
+def test_a_rule_for_use_fitted_on_test_without_a_word(
+    cheat: Path, images: Images, rule: str
+) -> None:
+    """A single run has validation images to fit on; one rule is that of the test images."""
+    child = cheat / CHILD
+    predictions = Predictions.read(child / "predictions.parquet")
+    honest, swapped = (
+        fit_for_use(Predictions(predictions.table.assign(part=predictions.table["part"].map(of))),
+                    "patient")
+        for of in ({"val": "val", "test": "test"}, {"val": "test", "test": "val"})
+    )  # fmt: skip
+    assert honest is not None
+    assert swapped is not None
+    write_json(child / "calibration.json", honest)
+    assert "MG006" not in found(child, images)
+    assert honest[rule] != swapped[rule]
+    write_json(child / "calibration.json", {**honest, rule: swapped[rule]})
+    assert found(child, images)["MG006"] == tuple(ids(child, "test"))
+
+
+def test_a_rule_from_nowhere_and_images_left_out(cheat: Path, images: Images) -> None:
+    stored = read_json(cheat / "calibration.json")
+    write_json(cheat / "calibration.json", {**stored, "temperature": stored["temperature"] * 0.9})
+    assert found(cheat, images) == {"MG006": ()}
+    write_json(cheat / "calibration.json", {**stored, "fitted_on": stored["fitted_on"][1:]})
+    (told,) = [f.message for f in audit_run(cheat, images) if f.code == "MG006"]
+    assert "names other images than the out-of-fold ones" in told
 
 
 def test_weights_fitted_on_test(cheat: Path, images: Images) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from magnostic.cli import main
+from magnostic.files import write_json
 
 Call = Callable[..., tuple[int, str]]
 
@@ -138,3 +139,15 @@ def test_predictions_made_elsewhere(call: Call, tree: Path, tmp_path: Path) -> N
     assert not (tmp_path / "theirs-report").exists()
     expect(call("report", tree, "--task", "binary"), "--task", "predictions")
     expect(call("report", tmp_path / "no.csv", "--images", tree), "no.csv", "no such file")
+
+
+def test_some_runs_of_a_study_on_shifted_photographs(
+    call: Call, tree: Path, tmp_path: Path
+) -> None:
+    entry = {"key": "a", "label": "A row", "group": "G", "path": "runs/a", "status": "planned"}
+    write_json(tmp_path / "study" / "study.json", {"entries": [entry]})
+    (tmp_path / "run").mkdir()
+    robustness = ("robustness", "--data", tree, "--only")
+    expect(call(*robustness, "x", tmp_path / "run"), "--only x", "is one run")
+    expect(call(*robustness, "other", tmp_path / "study"), "'other'", "fits no run")
+    expect(call(*robustness, "ROW", tmp_path / "study"), "no run of this study is done")

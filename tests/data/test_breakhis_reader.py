@@ -124,6 +124,13 @@ def test_a_phantom_is_synthetic_from_any_root(tree, level) -> None:
         assert set(images.table["source"]) == {"phantom"}
 
 
+def test_a_phantom_with_another_stain_is_another_source(tree) -> None:
+    (tree / "PHANTOM.json").write_text('{"synthetic": true, "stain": "tied"}')
+    images = read_images(tree)
+    assert images.synthetic
+    assert set(images.table["source"]) == {"phantom-tied"}
+
+
 def test_the_genuine_sample(sample, tmp_path) -> None:
     images, table = sample, sample.table
     assert len(images) == 187

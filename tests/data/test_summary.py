@@ -50,6 +50,7 @@ def test_the_genuine_sample(sample) -> None:
     told = summarize(sample)
     assert told["n_duplicate_groups"] == 2
     assert told["n_duplicate_images"] == 4
+    assert told["n_double_label_slides"] == 1, "14-13412, under DC and LC"
     assert told["counts"]["LC"] == {"100": 21, "200": 1}
     assert told["sizes"] == {"500x328": 9, "700x456": 5, "700x460": 173}
     assert (told["synthetic"], told["sources"], told["skipped"]) == (False, ["breakhis"], [])

@@ -106,6 +106,11 @@ def test_classes_and_magnifications_stand_in_the_fields_order(full: Path) -> Non
     assert [row["magnification"] for row in rows] == ["40", "100", "200", "400"]
 
 
+def test_slides_with_two_labels_are_counted(full: Path) -> None:
+    text = re.sub(r"<[^>]+>", " ", _text(full))
+    assert re.search(r"Slides with two labels\s+1; policy: together", text)
+
+
 def test_every_table_and_figure_is_a_file_too(full: Path) -> None:
     text = _text(full)
     names = set(re.findall(r'id="table-(\w+)"', text)) | {"audit"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ import yaml
 from magnostic.evaluate.bootstrap import Sampling
 from magnostic.evaluate.predictions import Predictions
 from magnostic.evaluate.robustness import Shifted, summarize
-from magnostic.files import write_json, write_text
+from magnostic.files import read_json, write_json, write_text
 from magnostic.report import write_report, write_study
 from magnostic.report.study import folder, robustness
 
@@ -90,6 +91,23 @@ def test_falls_of_all_rows_stand_in_one_picture(study: Path, page: str) -> None:
     assert len(lines) == 1 + 2 * 2, "two rows were tested, under two shifts"
     assert "Made up" in page
     assert "made up: very much" in page
+    assert (study / "figures" / "robustness_curves_binary.png").is_file()
+    assert "Alone &lt;x&gt;: accuracy " in page
+    assert "Falls with an interval above zero: 1 of 2 shifts." in page
+
+
+def test_decisions_on_patients_are_those_of_the_runs(study: Path, page: str) -> None:
+    assert 'id="patients"' in page
+    with (study / "tables" / "patients_binary.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["key"] for row in rows] == list(SETTINGS)
+    for row in rows:
+        metrics = read_json(study / "runs" / row["key"] / "metrics.json")
+        found = metrics["protocols"]["patient"]["patients"]
+        assert row["protocol"] == "patient"
+        for key in ("recognition_rate", "mean_probability_accuracy", "majority_vote_accuracy"):
+            assert float(row[key]) == found[key]["estimate"]
+            assert float(row[f"{key}_low"]) == found[key]["low"]
 
 
 def test_rows_with_another_seed_are_not_compared(study: Path, tmp_path: Path) -> None:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -61,6 +63,14 @@ def test_magnifications(images) -> None:
     assert ids(selection) == [1, 3]
     with pytest.raises(SplitError, match=r"\[200\]: no image has one of these \(found: \[40, 100"):
         apply_policies(images, Data(magnifications=(200,)))
+
+
+def test_sources(images) -> None:
+    table = images.table.assign(source=["one"] * 3 + ["other"] * 4)
+    merged = replace(images, table=table)
+    assert ids(apply_policies(merged, Data(sources=("one",)))) == [0, 1, 2]
+    with pytest.raises(SplitError, match=r"'third': no image comes from it \(found: one, other"):
+        apply_policies(merged, Data(sources=("one", "third")))
 
 
 def test_nothing_left(make_images) -> None:

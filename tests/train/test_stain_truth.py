@@ -1,82 +1,51 @@
-"""What the phantom knows: a network that never saw stain vary falls where the stain is another."""
+"""What the phantom knows: who never saw stain vary falls where it is another, who did does not."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
+from magnostic import recipe_file
 from magnostic.data import Images, read_images
-from magnostic.data.phantom import render, write
-from magnostic.data.phantom.slides import Slide
-from magnostic.data.phantom.stain import Appearance, slide_appearance
+from magnostic.data.phantom import Stain, write_phantom
 from magnostic.files import read_json
-from magnostic.recipe import Recipe
-from magnostic.taxonomy import BY_CODE
 from magnostic.train.robustness import measure_run
 from magnostic.train.run import run
 
 SHIFTS = ("haematoxylin-more", "haematoxylin-less")
+CHANGES = (
+    "--task=binary", "--data.double_labels=drop", "--split.protocols=patient", "--split.folds=3",
+    "--evaluate.resamples=300",
+)  # fmt: skip
 
 
-def _tied(slide: Slide, seed: int, effect: float) -> Appearance:
-    """Each malignancy comes from a laboratory with a haematoxylin of its own, always the same."""
-    look = slide_appearance(slide, seed, 0 * effect)
-    factor = 1.4 if BY_CODE[slide.code].malignancy == "malignant" else 1 / 1.4
-    return replace(look, haematoxylin=look.haematoxylin * factor)
-
-
-class _Free:
-    """Every photograph is stained anew, whatever it shows."""
-
-    def __init__(self) -> None:
-        self.rng = np.random.default_rng(0)
-
-    def __call__(self, slide: Slide, seed: int, effect: float) -> Appearance:
-        look = slide_appearance(slide, seed, 0 * effect)
-        factor = float(np.exp(self.rng.normal(0, 0.4)))
-        return replace(look, haematoxylin=look.haematoxylin * factor)
-
-
-def _falls(images: Images, folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """Falls of accuracy at severities 0.5 and 1, by shift."""
-    recipe = Recipe.model_validate(
-        {
-            "name": "stain",
-            "task": "binary",
-            "data": {"double_labels": "drop"},
-            "split": {"protocols": ["patient"], "folds": 2, "val_fraction": 0},
-            "preprocess": {"size": 64, "normalize": "train"},
-            "augment": {"flips": True},
-            "model": {"backbone": "test_resnet", "weights": "none"},
-            "train": {"epochs": 40, "lr": 2e-3, "precision": "fp32"},
-            "evaluate": {"resamples": 300},
-        }
-    )
-    measure_run(run(recipe, images, folder), images, SHIFTS, (0.5, 1.0))
+def _falls(images: Images, folder: Path) -> dict[str, Any]:
+    """Fall of accuracy of a frozen network at twice and at half the haematoxylin."""
+    recipe = recipe_file.load(Path("best-cpu"), CHANGES)
+    measure_run(run(recipe, images, folder), images, SHIFTS, (1.0,))
     curves = read_json(folder / "robustness.json")["protocols"]["patient"]["curves"]
-    return {shift: [at["fall"]["accuracy"] for at in curves[shift]] for shift in SHIFTS}
+    return {shift: curves[shift][0]["fall"]["accuracy"] for shift in SHIFTS}
 
 
 @pytest.mark.slow
 def test_who_saw_stain_vary_does_not_fall_along_the_stain_curve(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same tissue and network, drawn and trained twice. docs/magnification.md has figures."""
+    """The same tissue, drawn twice. docs/magnification.md has figures of larger sets."""
+    monkeypatch.setattr("magnostic.train.run.write_report", lambda _: None)
+    stains: tuple[Stain, ...] = ("tied", "free")
     found = {}
-    for name, look in (("tied", _tied), ("free", _Free())):
-        monkeypatch.setattr(render, "slide_appearance", look)
-        root = write.write_phantom(
-            tmp_path / name, patients_per_type=3, fields_per_magnification=2, workers=1
-        )
-        found[name] = _falls(read_images(root), tmp_path / f"run-{name}")
+    for stain in stains:
+        root = write_phantom(
+            tmp_path / stain, patients_per_type=3, fields_per_magnification=2, workers=1,
+            stain=stain,
+        )  # fmt: skip
+        found[stain] = _falls(read_images(root), tmp_path / f"run-{stain}")
     for shift in SHIFTS:
         tied, free = found["tied"][shift], found["free"][shift]
-        assert 0 < tied[0]["estimate"] < tied[1]["estimate"], "further down with severity"
-        assert tied[1]["estimate"] > 8
-        assert free[1]["low"] < 0, "no fall to be seen"
-        assert free[1]["estimate"] < tied[1]["estimate"] / 2
-    assert max(found["tied"][shift][1]["low"] for shift in SHIFTS) > 0
+        assert tied["estimate"] > 8
+        assert free["low"] < 0, "no fall to be seen"
+        assert free["estimate"] < tied["estimate"] / 2
+    assert max(found["tied"][shift]["low"] for shift in SHIFTS) > 0

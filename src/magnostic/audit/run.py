@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from magnostic.audit import checks, fitted, scored
+from magnostic.audit import checks, fitted, refitted, scored
 from magnostic.audit.findings import Finding, per_protocol, per_scope
 from magnostic.data.images import Images, targets
 from magnostic.evaluate.predictions import Predictions
@@ -152,15 +152,16 @@ def audit_run(
         for child in run["children"]:
             of_folds += _of_child(folder / child["path"], child, context, y, run.get("classes", ()))
             of_folds.append(_scored(predictions, folder / child["path"], child, drawn, y))
-        findings += per_protocol(of_folds)
-        for protocol in sorted(predictions.table["protocol"].unique()):
-            findings.append(
-                fitted.beats_majority(predictions.where(protocol=protocol), str(protocol))
-            )
+        merged = per_protocol(of_folds)
+        for protocol in sorted(map(str, predictions.table["protocol"].unique())):
+            merged = _with_rules(merged, folder, predictions, protocol, protocol)
+            findings.append(fitted.beats_majority(predictions.where(protocol=protocol), protocol))
+        findings += merged
     else:
-        findings += per_scope(_of_child(folder, run, context, y, run.get("classes", ())))
+        own = _of_child(folder, run, context, y, run.get("classes", ()))
+        own.append(_scored(predictions, folder, run, {}, y))
+        findings += _with_rules(own, folder, predictions, str(run["protocol"]), _scope(run))
         findings.append(fitted.beats_majority(predictions, _scope(run)))
-        findings.append(_scored(predictions, folder, run, {}, y))
     return _in_order(findings)
 
 
@@ -176,6 +177,20 @@ def _scored(
     tested = drawn.get((str(key["protocol"]), int(key["repeat"]), int(key["fold"])))
     here = predictions.where(**key)
     return scored.all_scored(here, Parts.read(folder), tested, y, _scope(run))
+
+
+def _with_rules(
+    findings: Sequence[Finding], folder: Path, predictions: Predictions, protocol: str, scope: str
+) -> list[Finding]:
+    """One finding a code and scope, MG006 told by what was declared and by what was refitted."""
+    edited = any(f.code == "MG009" and f.status == "issue" and f.scope == scope for f in findings)
+    # What was fitted on other predictions than these can't be fitted anew on them.
+    if edited or predictions.where(protocol=protocol, part="test").table.empty:
+        return per_scope(findings)
+    found = refitted.rules_refitted(folder, predictions, protocol, scope)
+    # Of equally grave findings the first is told: images that were named before those inferred.
+    first = found.status == "passed"
+    return per_scope([found, *findings] if first else [*findings, found])
 
 
 def _of_child(

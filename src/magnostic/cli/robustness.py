@@ -14,6 +14,7 @@ def robustness(
     shifts: str = "",
     severities: str = "0.25,0.5,1",
     protocols: str = "",
+    only: str = "",
     format: options.Format = "auto",  # noqa: A002
     on_bad: options.OnBad = "stop",
     column: options.Columns = (),
@@ -39,6 +40,8 @@ def robustness(
     protocols
         Comma-separated protocols of the run; all by default. For fine-tuned networks each takes as
         long as the others.
+    only
+        Of a study's runs those whose key, label or group holds this text.
     """
     from magnostic.cli.robustness_table import print_falls
     from magnostic.errors import BadInput
@@ -56,9 +59,18 @@ def robustness(
     chosen = _listed(protocols)
     is_study = (run / "study.json").is_file()
     folders = [run]
+    if only and not is_study:
+        raise BadInput(f"--only {only}: {run} is one run; give a study's folder")
     if is_study:
         entries = read_object(run / "study.json").get("entries", [])
-        done = dict.fromkeys(e["path"] for e in entries if e["status"] == "done")
+        fits = [
+            e
+            for e in entries
+            if any(only.lower() in str(e.get(k, "")).lower() for k in ("key", "label", "group"))
+        ]
+        if not fits:
+            raise BadInput(f"--only {only!r}: fits no run of {run}")
+        done = dict.fromkeys(e["path"] for e in fits if e["status"] == "done")
         if not done:
             raise BadInput(f"{run}: no run of this study is done; carry it out first")
         folders = [run / path for path in done]

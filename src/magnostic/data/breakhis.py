@@ -123,7 +123,8 @@ def read(root: Path, files: list[Path], on_bad: str, workers: int) -> Images:
     """The images table of the BreakHis files found below ``root``.
 
     Names and every folder level present must agree, and a name may stand only once; what does
-    not is a bad file. ``{"synthetic": true}`` in a PHANTOM.json of the tree marks a phantom.
+    not is a bad file. ``{"synthetic": true}`` in a PHANTOM.json of the tree marks a phantom, whose
+    source also tells how it was stained, if not as slides usually are.
     """
     bad: list[BadFile] = []
     named: list[tuple[Path, Name]] = []
@@ -148,10 +149,10 @@ def read(root: Path, files: list[Path], on_bad: str, workers: int) -> Images:
         named.append((file, name))
     frame = _frame([name for _, name in named])
     frame["path"] = [file.as_posix() for file, _ in named]
-    phantom = [_is_synthetic(file.parent) for file, _ in named]
-    frame["source"] = ["phantom" if p else "breakhis" for p in phantom]
+    frame["source"] = [_source(file.parent) for file, _ in named]
+    phantom = frame["source"] != "breakhis"
     scanned = scan([file for file, _ in named], workers)
-    return assemble(Found(root, frame, scanned, bad, synthetic=any(phantom)), on_bad)
+    return assemble(Found(root, frame, scanned, bad, synthetic=bool(phantom.any())), on_bad)
 
 
 def _frame(names: list[Name]) -> pd.DataFrame:
@@ -207,16 +208,21 @@ def _agree(file: Path, name: Name) -> None:
 
 
 @cache
-def _is_synthetic(folder: Path) -> bool:
+def _source(folder: Path) -> str:
+    """``breakhis``, or ``phantom`` (``phantom-tied``, …) of a folder of photographs."""
     levels = _levels(folder)
     top = levels[-1].parent if levels else folder
     for level in (*levels, folder, top):
         note = level / "PHANTOM.json"
         if note.is_file():
             try:
-                return bool(json.loads(note.read_text(encoding="utf-8")).get("synthetic"))
+                told = json.loads(note.read_text(encoding="utf-8"))
+                stain = told.get("stain", "own")
+                if told.get("synthetic"):
+                    return "phantom" if stain == "own" else f"phantom-{stain}"
+                return "breakhis"
             except (ValueError, AttributeError):
                 raise DataError(
                     f'{note}: not a JSON object; expected {{"synthetic": true}}'
                 ) from None
-    return False
+    return "breakhis"

@@ -61,6 +61,7 @@ def summarize(images: Images) -> dict[str, Any]:
         counts.setdefault(str(code), {})[str(int(magnification))] = int(n)
     sizes = table.groupby(["width", "height"], as_index=False).size()
     shared = table.loc[table["pixel_hash"].duplicated(keep=False), "pixel_hash"]
+    labels = table.dropna(subset=["slide_id"]).groupby("slide_id")["label"].nunique()
     return {
         "data_hash": images.data_hash,
         "synthetic": images.synthetic,
@@ -76,6 +77,7 @@ def summarize(images: Images) -> dict[str, Any]:
         "sizes": {f"{w}x{h}": int(n) for w, h, n in sizes.itertuples(index=False)},
         "n_duplicate_groups": int(shared.nunique()),
         "n_duplicate_images": len(shared),
+        "n_double_label_slides": int((labels > 1).sum()) if len(labels) else None,
         "skipped": [vars(bad) for bad in images.skipped],
         "relabelled": [vars(entry) for entry in images.relabelled],
     }

@@ -69,6 +69,7 @@ def facts(run: RunFolder) -> list[tuple[str, str]]:
     data = run.data
     dropped = {k: v for k, v in (data.get("dropped_by_policy") or {}).items() if v}
     alike = f"{_number(data, 'n_duplicate_images')} in {_number(data, 'n_duplicate_groups')}"
+    double = _number(data, "n_double_label_slides")
 
     def policies(before: str, name: str) -> str:
         policy = run.recipe.get("data", {}).get(name)
@@ -86,7 +87,7 @@ def facts(run: RunFolder) -> list[tuple[str, str]]:
             or MISSING,
         ),
         ("Pixel-identical photographs", f"{alike} groups{policies('; policy: ', 'duplicates')}"),
-        ("Slides with two labels", policies("policy: ", "double_labels") or MISSING),
+        ("Slides with two labels", f"{double}{policies('; policy: ', 'double_labels')}"),
         (
             "Dropped by policy",
             ", ".join(f"{k.replace('_', ' ')}: {n:,}" for k, n in dropped.items()) or "none",

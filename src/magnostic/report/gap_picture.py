@@ -139,6 +139,8 @@ def _panel(axes: Axes, key: str, names: Sequence[str], lines: Sequence[Series]) 
                 axes.annotate(
                     share(metric["estimate"], 2), (x, metric["estimate"]), xytext=(-5, below),
                     textcoords="offset points", ha="right", fontsize=8, color=BLUE, weight="bold",
+                    zorder=5,
+                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.85},
                 )  # fmt: skip
     axes.set_xticks(range(len(names)), [_TITLES.get(n, protocol(n).title) for n in names])
     axes.set_xlim(-0.5, len(names) - 0.5)

@@ -39,7 +39,7 @@ _PANELS: Final = (
 )
 _SERIES: Final = (("accuracy", BLUE, "o"), ("macro_f1", GREEN, "s"))
 _COLUMNS: Final = 2
-_Panel = tuple[str | None, str | None, str, tuple[str, str]]
+Panel = tuple[str | None, str | None, str, tuple[str, str]]
 
 #: Terms of this section for the page's glossary.
 GLOSSARY: Final = (
@@ -77,8 +77,8 @@ def section(found: Mapping[str, Any] | None, folder: Path) -> dict[str, Any] | N
 def curves(found: Mapping[str, Any], name: str, folder: Path) -> Picture:
     """Accuracy and macro F1 against severity, a panel for each kind of shift."""
     result = found["protocols"][name]
-    panels = _panels(found["shifts"])
-    rows = -(-len(panels) // _COLUMNS)
+    shown = panels(found["shifts"])
+    rows = -(-len(shown) // _COLUMNS)
     with rc():
         drawn = Figure(
             figsize=(WIDTH, 0.7 + 1.35 * rows),
@@ -86,9 +86,9 @@ def curves(found: Mapping[str, Any], name: str, folder: Path) -> Picture:
         )
         FigureCanvasAgg(drawn)
         grid = drawn.subplots(rows, _COLUMNS, squeeze=False, sharey=True)
-        for axes, panel in zip(grid.ravel(), panels, strict=False):
+        for axes, panel in zip(grid.ravel(), shown, strict=False):
             _panel(axes, result, panel)
-        for axes in grid.ravel()[len(panels) :]:
+        for axes in grid.ravel()[len(shown) :]:
             axes.set_visible(False)
         handles = [
             grid[0, 0].plot([], [], marker, color=colour, ms=4, ls="-", lw=1.3, label=METRICS[key])[
@@ -110,9 +110,9 @@ def curves(found: Mapping[str, Any], name: str, folder: Path) -> Picture:
         )
 
 
-def _panels(shifts: Mapping[str, Any]) -> list[_Panel]:
+def panels(shifts: Mapping[str, Any]) -> list[Panel]:
     """Panels with at least one shift at hand; a shift that stands in none gets its own."""
-    chosen: list[_Panel] = []
+    chosen: list[Panel] = []
     for left, right, title, ends in _PANELS:
         sides = (left if left in shifts else None, right if right in shifts else None)
         if any(sides):
@@ -123,22 +123,44 @@ def _panels(shifts: Mapping[str, Any]) -> list[_Panel]:
     return [*chosen, *others]
 
 
-def _panel(axes: Axes, result: Mapping[str, Any], panel: _Panel) -> None:
-    left, right, title, ends = panel
+def _panel(axes: Axes, result: Mapping[str, Any], panel: Panel) -> None:
     for key, colour, marker in _SERIES:
-        for name, sign in ((left, -1), (right, 1)):
-            if name is None:
-                continue
-            line = [(0.0, result["own"][key])]
-            line += [(sign * at["severity"], at[key]) for at in result["curves"][name]]
-            line = [(x, metric) for x, metric in line if metric["estimate"] is not None]
-            xs = [x for x, _ in line]
-            ys = [metric["estimate"] for _, metric in line]
-            axes.plot(xs, ys, marker, color=colour, ms=3, ls="-", lw=1.3)
-            if all(metric["low"] is not None for _, metric in line):
-                lows, highs = ([metric[end] for _, metric in line] for end in ("low", "high"))
-                axes.fill_between(xs, lows, highs, color=colour, alpha=0.15, lw=0)
-    axes.axhline(result["majority"], color=MUTED, lw=0.9, ls="--")
+        line(axes, result, panel, key, colour, marker)
+    finish(axes, panel, result["majority"])
+
+
+def line(
+    axes: Axes,
+    result: Mapping[str, Any],
+    panel: Panel,
+    key: str,
+    colour: str,
+    marker: str,
+    shade: float = 0.15,
+) -> None:
+    """One figure of a protocol against severity, with its intervals as a band.
+
+    It starts at 0, the photographs as they are, in either direction of the panel. ``shade``: how
+    opaque the band is, in (0, 1].
+    """
+    for name, sign in ((panel[0], -1), (panel[1], 1)):
+        if name is None or name not in result["curves"]:
+            continue
+        drawn = [(0.0, result["own"][key])]
+        drawn += [(sign * at["severity"], at[key]) for at in result["curves"][name]]
+        drawn = [(x, metric) for x, metric in drawn if metric["estimate"] is not None]
+        xs = [x for x, _ in drawn]
+        ys = [metric["estimate"] for _, metric in drawn]
+        axes.plot(xs, ys, marker, color=colour, ms=3, ls="-", lw=1.3)
+        if all(metric["low"] is not None for _, metric in drawn):
+            lows, highs = ([metric[end] for _, metric in drawn] for end in ("low", "high"))
+            axes.fill_between(xs, lows, highs, color=colour, alpha=shade, lw=0)
+
+
+def finish(axes: Axes, panel: Panel, majority: float) -> None:
+    """Scales, ends and title of a panel; ``majority``: share of the most frequent class."""
+    left, right, title, ends = panel
+    axes.axhline(majority, color=MUTED, lw=0.9, ls="--")
     axes.axvline(0, color=RULE, lw=0.8, zorder=0)
     axes.set_ylim(0, 1.02)
     axes.set_xlim(-1.06 if left else -0.06, 1.06 if right else 0.06)
@@ -184,7 +206,7 @@ def falls(found: Mapping[str, Any], names: Sequence[str]) -> Table:
 
 
 def order(shifts: Mapping[str, Any]) -> list[str]:
-    return [name for panel in _panels(shifts) for name in (panel[1], panel[0]) if name]
+    return [name for panel in panels(shifts) for name in (panel[1], panel[0]) if name]
 
 
 def _points(metric: Mapping[str, Any]) -> Cell:

@@ -92,7 +92,9 @@ def _magnifications(data: Mapping[str, Any]) -> Pairs:
         ", ".join(f"{m}X" for m in data.get(key) or ())
         for key in ("magnifications", "train_magnifications")
     )
-    pairs = [("Magnifications", f"{used} alone")] if used else []
+    named = ", ".join(map(str, data.get("sources") or ()))
+    pairs = [("Data sets", f"{named} alone")] if named else []
+    pairs += [("Magnifications", f"{used} alone")] if used else []
     if taught:
         pairs.append(("Trained on", f"{taught} alone; tested on {used or 'all magnifications'}"))
     return pairs

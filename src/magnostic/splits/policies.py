@@ -1,4 +1,4 @@
-"""Which photographs take part, and which may not be parted: magnifications, duplicates, labels."""
+"""Which photographs take part, and which may not be parted: magnifications, duplicates, labels"""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Selection:
 
 
 def apply_policies(images: Images, data: Data) -> Selection:
-    """Filter by magnification, drop what the policies drop, and join what must stay together.
+    """Filter by source and magnification, drop what the policies drop, join what stays together.
 
     ``drop`` keeps the first image (by ``image_id``) of each set of identical pixels, or none
     where their labels contradict. What contradicts is judged on the whole table, before any
@@ -43,6 +43,15 @@ def apply_policies(images: Images, data: Data) -> Selection:
     """
     table = images.table
     keep = pd.Series(True, index=table.index)
+    if data.sources:
+        keep &= table["source"].isin(data.sources)
+        unknown = [name for name in data.sources if name not in set(table["source"])]
+        if unknown:
+            known = ", ".join(sorted(table["source"].unique()))
+            raise SplitError(
+                f"data.sources {unknown[0]!r}: no image comes from it (found: {known}); give the "
+                "data set, or change the list"
+            )
     if data.magnifications:
         keep &= table["magnification"].isin(data.magnifications)
     if not keep.any():

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import astuple, replace
 
 import numpy as np
+import pytest
 
 from magnostic.data.phantom.slides import Slide
 from magnostic.data.phantom.stain import (
     EOSIN,
     HAEMATOXYLIN,
     beer_lambert,
+    field_appearance,
     photograph,
     slide_appearance,
 )
@@ -64,3 +66,29 @@ def test_without_effect_all_slides_look_alike() -> None:
     a, b = (slide_appearance(replace(SLIDE, number=n, lab=n % 4), 0, 0.0) for n in (31001, 31002))
     np.testing.assert_array_equal(a.vectors, b.vectors)
     assert (a.haematoxylin, a.fibre, a.blur) == (b.haematoxylin, b.fibre, b.blur)
+
+
+def test_tied_slides_differ_in_haematoxylin_by_malignancy_and_in_nothing_else() -> None:
+    benign, other, malignant = (
+        field_appearance(Slide(code, number, "", lab), 0, 40, 0, 0.8, "tied")
+        for code, number, lab in (("A", 31001, 0), ("F", 31777, 1), ("DC", 31555, 2))
+    )
+    assert malignant.haematoxylin / benign.haematoxylin == pytest.approx(1.4**2)
+    for look in (other, replace(malignant, haematoxylin=benign.haematoxylin)):
+        for p, q in zip(astuple(look), astuple(benign), strict=True):
+            np.testing.assert_array_equal(p, q)
+
+
+def test_free_photographs_differ_in_haematoxylin_alone_whatever_they_show() -> None:
+    slides = [Slide(code, 31001 + k, "", 0) for k, code in enumerate(("A", "DC") * 40)]
+    looks = [
+        field_appearance(slide, field, 40, 0, 0.8, "free") for slide in slides for field in (0, 1)
+    ]
+    amounts = np.log([look.haematoxylin for look in looks])
+    assert amounts.std() == pytest.approx(0.7, abs=0.1)
+    benign, malignant = amounts.reshape(-1, 2, 2).transpose(1, 0, 2).reshape(2, -1)
+    assert abs(benign.mean() - malignant.mean()) < 0.25
+    for look in looks[1:]:
+        same = replace(look, haematoxylin=looks[0].haematoxylin)
+        for p, q in zip(astuple(same), astuple(looks[0]), strict=True):
+            np.testing.assert_array_equal(p, q)

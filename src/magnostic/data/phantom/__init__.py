@@ -12,7 +12,7 @@ every pixel, for measuring what a saliency map falls on. See docs/phantom.md.
 
 from magnostic.data.phantom.render import STRUCTURES, Field, render_field
 from magnostic.data.phantom.slides import Slide, phantom_slides
-from magnostic.data.phantom.stain import PATIENT_EFFECT
+from magnostic.data.phantom.stain import PATIENT_EFFECT, Stain
 from magnostic.data.phantom.view import MICRONS_PER_PIXEL
 from magnostic.data.phantom.write import MARKER, shown_slide, write_phantom
 
@@ -23,6 +23,7 @@ __all__ = [
     "STRUCTURES",
     "Field",
     "Slide",
+    "Stain",
     "phantom_slides",
     "render_field",
     "shown_slide",

@@ -21,7 +21,13 @@ from magnostic.data.phantom.draw import borders, draw_bodies, draw_nuclei
 from magnostic.data.phantom.noise import texture
 from magnostic.data.phantom.plane import Array, Plane
 from magnostic.data.phantom.slides import Slide, generator
-from magnostic.data.phantom.stain import PATIENT_EFFECT, Appearance, photograph, slide_appearance
+from magnostic.data.phantom.stain import (
+    PATIENT_EFFECT,
+    Appearance,
+    Stain,
+    field_appearance,
+    photograph,
+)
 from magnostic.data.phantom.view import MICRONS_PER_PIXEL, View
 from magnostic.errors import BadInput
 
@@ -143,13 +149,14 @@ def _fold(view: View, look: Appearance, rng: np.random.Generator) -> Array | Non
 
 def render_field(
     slide: Slide, magnification: int, field: int, seed: int = 0, *,
-    effect: float = PATIENT_EFFECT,
+    effect: float = PATIENT_EFFECT, stain: Stain = "own",
 ) -> Field:  # fmt: skip
     """One synthetic photograph, with the structure under every pixel.
 
     ``magnification`` 40, 100, 200 or 400; ``field`` 0, 1, … names a place, and the same field
     at another magnification is a zoom into it. ``effect`` >= 0 is the strength of the stain
-    and texture differences between patients. The same arguments give the same pixels.
+    and texture differences between patients; with ``stain`` tied or free (see ``stain.Stain``)
+    there are none but of haematoxylin. The same arguments give the same pixels.
     Raises BadInput for another magnification or a negative field.
     """
     if magnification not in MICRONS_PER_PIXEL:
@@ -158,7 +165,7 @@ def render_field(
         raise BadInput(f"field is {field}; fields count from 0")
     here = place(slide, field, seed)
     plane, c = here.plane, here.cytology
-    look = slide_appearance(slide, seed, effect)
+    look = field_appearance(slide, field, magnification, seed, effect, stain)
     key = (slide.number, *slide.block.encode(), field)
     # Texture, outlines and folds belong to the tissue: a zoom shows them again.
     tissue = generator(seed, f"texture {slide.code}", *key)
@@ -200,11 +207,11 @@ def render_field(
         layers.paint(_soft(view.see(plane.debris), 5.0), level * (1 + np.float32(rough) * grain),
                      0.10 if plane.necrotic else 0.02, DEBRIS)  # fmt: skip
 
-    cover, stain = draw_nuclei(here.epithelial, view, look.chromatin, tissue)
-    other_cover, other_stain = draw_nuclei(here.stromal, view, look.chromatin, tissue)
-    cover, stain = np.maximum(cover, other_cover), np.maximum(stain, other_stain)
+    cover, dye = draw_nuclei(here.epithelial, view, look.chromatin, tissue)
+    other_cover, other_dye = draw_nuclei(here.stromal, view, look.chromatin, tissue)
+    cover, dye = np.maximum(cover, other_cover), np.maximum(dye, other_dye)
     layers.structure[cover > 0.5] = NUCLEUS
-    blue = layers.blue * (1 - cover) + stain
+    blue = layers.blue * (1 - cover) + dye
     eosin = layers.eosin * (1 - np.float32(0.45) * cover)
 
     thickness = np.float32(look.thickness) * (1 + np.float32(0.05) * cloud)

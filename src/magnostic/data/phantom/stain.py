@@ -6,14 +6,15 @@ strength, PATIENT_EFFECT, is set from real photographs (see docs/phantom.md).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
 from magnostic.data.phantom.slides import Slide, generator
+from magnostic.taxonomy import BY_CODE
 
 Array = npt.NDArray[np.float32]
 
@@ -26,6 +27,16 @@ EOSIN: Final = (0.216, 0.801, 0.558)
 #: spread written below). Fixed by bench/phantom_patient_effect.py so that an image's nearest
 #: neighbour in Lite0 features is of its own slide as often as in real photographs; frozen.
 PATIENT_EFFECT: Final = 0.8
+
+#: How slides are stained: each as its lab and patient have it (``own``); all alike, but malignant
+#: ones with more haematoxylin (``tied``); or every photograph with an amount of haematoxylin of its
+#: own, whatever it shows, and otherwise alike (``free``).
+Stain = Literal["own", "tied", "free"]
+#: Haematoxylin of tied malignant slides; benign ones have its inverse.
+TIED: Final = 1.4
+#: Standard deviation of the logarithm of free haematoxylin: a factor of two, as far as
+#: ``magnostic robustness`` shifts it, is well within what is drawn.
+FREE: Final = 0.7
 
 
 @dataclass(frozen=True)
@@ -112,6 +123,26 @@ def slide_appearance(slide: Slide, seed: int, effect: float = PATIENT_EFFECT) ->
         vignette=0.06 * factor(0.60, 0.20),
         folds=0.15 * factor(0.50, 1.00),
     )
+
+
+def field_appearance(
+    slide: Slide, field: int, magnification: int, seed: int, effect: float, stain: Stain
+) -> Appearance:
+    """The look of one photograph: the slide's own, or the mean slide's with other haematoxylin.
+
+    Tied, as if each kind came from one laboratory that always stains alike: a network may learn
+    the stain for the tissue, and the stain never varies within a class. Free, nothing about the
+    tissue can be learnt from the stain.
+    """
+    if stain == "own":
+        return slide_appearance(slide, seed, effect)
+    look = slide_appearance(slide, seed, 0.0)
+    if stain == "tied":
+        malignant = BY_CODE[slide.code].malignancy == "malignant"
+        return replace(look, haematoxylin=look.haematoxylin * (TIED if malignant else 1 / TIED))
+    key = (slide.number, *slide.block.encode(), field, magnification)
+    drawn = generator(seed, "free stain", *key).standard_normal()
+    return replace(look, haematoxylin=look.haematoxylin * float(np.exp(FREE * drawn)))
 
 
 def photograph(

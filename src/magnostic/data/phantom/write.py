@@ -15,7 +15,7 @@ from PIL import Image, PngImagePlugin
 
 from magnostic.data.phantom.render import Field, render_field
 from magnostic.data.phantom.slides import Slide, phantom_slides
-from magnostic.data.phantom.stain import PATIENT_EFFECT
+from magnostic.data.phantom.stain import PATIENT_EFFECT, Stain
 from magnostic.data.phantom.view import MICRONS_PER_PIXEL
 from magnostic.errors import BadInput
 from magnostic.progress import track
@@ -45,11 +45,12 @@ def save(field: Field, path: Path) -> None:
     Image.fromarray(field.rgb).save(path, pnginfo=note, compress_level=1)
 
 
-def _write_place(job: tuple[str, Slide, int, int, int]) -> None:
+def _write_place(job: tuple[str, Slide, int, int, int, Stain]) -> None:
     """All magnifications of one place."""
-    breast, slide, field, fields, seed = job
+    breast, slide, field, fields, seed, stain = job
     for magnification in MAGNIFICATIONS:
-        seen = render_field(shown_slide(slide, field, fields), magnification, field, seed)
+        shown = shown_slide(slide, field, fields)
+        seen = render_field(shown, magnification, field, seed, stain=stain)
         folder = Path(breast, slide.folder, f"{magnification}X")
         folder.mkdir(parents=True, exist_ok=True)
         save(seen, folder / slide.file_name(magnification, field + 1))
@@ -62,6 +63,7 @@ def write_phantom(
     patients_per_type: int = 8,
     fields_per_magnification: int = 3,
     workers: int = 0,
+    stain: Stain = "own",
 ) -> Path:
     """Writes a synthetic data set and returns its root, ``out/BreaKHis_v1``.
 
@@ -73,7 +75,10 @@ def write_phantom(
     blocks and the second label of a double-labelled slide), and
     ``fields_per_magnification`` photographs of each slide at each of 40, 100, 200 and 400X.
     ``workers`` processes (0: one a core) do not change a byte; seed and sizes alone decide
-    (with the same versions of numpy, scipy and Pillow).
+    (with the same versions of numpy, scipy and Pillow). ``stain`` tied or free: slides do
+    not differ in stain and texture, but malignant ones have twice the haematoxylin of benign ones
+    (tied), or every photograph an amount of its own (free), so that it is known what a network may
+    have learnt instead of tissue. Such a set's source is ``phantom-tied`` or ``phantom-free``.
 
     Raises BadInput if ``out`` holds anything, or for numbers below 1. An interrupted call
     leaves ``out`` without a tree.
@@ -92,7 +97,7 @@ def write_phantom(
         root = temporary / ROOT
         breast = root / "histology_slides" / "breast"
         jobs = [
-            (str(breast), slide, field, fields_per_magnification, seed)
+            (str(breast), slide, field, fields_per_magnification, seed, stain)
             for slide in slides
             for field in range(fields_per_magnification)
         ]
@@ -113,7 +118,8 @@ def write_phantom(
             "seed": seed,
             "patients_per_type": patients_per_type,
             "fields_per_magnification": fields_per_magnification,
-            "patient_effect": PATIENT_EFFECT,
+            "patient_effect": PATIENT_EFFECT if stain == "own" else 0.0,
+            "stain": stain,
             "microns_per_pixel": {str(m): p for m, p in MICRONS_PER_PIXEL.items()},
         }
         (root / MARKER).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")

@@ -17,7 +17,9 @@ from magnostic.report.study import (
     folder,
     leakage,
     magnification,
+    patients,
     robustness,
+    robustness_curves,
     tables,
     verdict,
 )
@@ -70,6 +72,7 @@ def _build(study: Study, pictures: Path) -> tuple[dict[str, Any], list[Table]]:
         "summaries": [t for task in study.tasks if (t := tables.summary(study, task))],
         "ranking_tables": _ranking_tables(ranked),
         "controls": [t for t in [leakage.table(study)] if t],
+        "patient_tables": [t for task in study.tasks if (t := patients.table(study, task))],
         "robustness_tables": [t for task in study.tasks if (t := robustness.table(study, task))],
         "losses": [t for t in [claims.losses(study)] if t],
         "checks": [t for t in [checks.checks(study)] if t],
@@ -90,8 +93,14 @@ def _build(study: Study, pictures: Path) -> tuple[dict[str, Any], list[Table]]:
         "forests": [p for task in study.tasks if (p := figures.forest(study, task, pictures))],
         "gap_pictures": leakage.pictures(study, pictures),
         "magnification": independence,
+        "robustness_says": [
+            says for task in study.tasks for says in robustness_curves.says(study, task)
+        ],
         "robustness_pictures": [
-            p for task in study.tasks if (p := robustness.picture(study, task, pictures))
+            p
+            for task in study.tasks
+            for draw in (robustness_curves.picture, robustness.picture)
+            if (p := draw(study, task, pictures))
         ],
         "loss_note": claims.about(study),
         "confusions": confusions,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from magnostic.report.study.say import points, points_between
 from magnostic.report.style import INK, Picture, rc, save
 from magnostic.report.words import MISSING, ordered, protocol
 
-__all__ = ["GLOSSARY", "picture", "table"]
+__all__ = ["GLOSSARY", "picture", "shifts_of", "table", "tested"]
 
 #: Inches: the whole width of the page.
 _WIDE: Final = 9.6
@@ -29,26 +29,26 @@ _REACH: Final = 40.0
 
 def picture(study: Study, task: str, folder: Path) -> Picture | None:
     """Fall of accuracy at the strongest severity: rows by shifts; None where nothing was tested."""
-    tested, name = _tested(study, task)
-    if not tested or name is None:
+    entries, name = tested(study, task)
+    if not entries or name is None:
         return None
-    shifts = _shifts(tested)
-    values = np.full((len(tested), len(shifts)), np.nan)
-    for (i, entry), (j, shift) in _cells(tested, shifts):
+    shifts = shifts_of(entries)
+    values = np.full((len(entries), len(shifts)), np.nan)
+    for (i, entry), (j, shift) in _cells(entries, shifts):
         at = _strongest(entry, name, shift)
         if at is not None and at["fall"]["accuracy"]["estimate"] is not None:
             values[i, j] = at["fall"]["accuracy"]["estimate"]
     with rc():
         drawn = Figure(
-            figsize=(_WIDE, 1.5 + 0.3 * len(tested)), layout=ConstrainedLayoutEngine(w_pad=0.08)
+            figsize=(_WIDE, 1.5 + 0.3 * len(entries)), layout=ConstrainedLayoutEngine(w_pad=0.08)
         )
         FigureCanvasAgg(drawn)
         axes = drawn.subplots()
-        edges = [np.arange(n + 1) - 0.5 for n in (len(shifts), len(tested))]
+        edges = [np.arange(n + 1) - 0.5 for n in (len(shifts), len(entries))]
         axes.pcolormesh(
             *edges, values, cmap="RdBu_r", vmin=-_REACH, vmax=_REACH, edgecolors="white", lw=1
         )
-        for (i, entry), (j, shift) in _cells(tested, shifts):
+        for (i, entry), (j, shift) in _cells(entries, shifts):
             at = _strongest(entry, name, shift)
             if at is None or np.isnan(values[i, j]):
                 continue
@@ -59,11 +59,11 @@ def picture(study: Study, task: str, folder: Path) -> Picture | None:
                 fontsize=7.5, color="white" if abs(values[i, j]) > 0.7 * _REACH else INK,
                 weight="bold" if resolved else "normal",
             )  # fmt: skip
-        titles = [_about(tested, shift)["title"] for shift in shifts]
+        titles = [shifts[shift]["title"] for shift in shifts]
         axes.set_xticks(range(len(shifts)), titles, rotation=35, ha="left")
         axes.xaxis.tick_top()
-        axes.set_yticks(range(len(tested)), [entry.name for entry in tested])
-        axes.set_ylim(len(tested) - 0.5, -0.5)
+        axes.set_yticks(range(len(entries)), [entry.name for entry in entries])
+        axes.set_ylim(len(entries) - 0.5, -0.5)
         axes.tick_params(length=0)
         for spine in axes.spines.values():
             spine.set_visible(False)
@@ -81,13 +81,13 @@ def picture(study: Study, task: str, folder: Path) -> Picture | None:
 
 def table(study: Study, task: str) -> Table | None:
     """The same with intervals, and the accuracy on the photographs as they are."""
-    tested, name = _tested(study, task)
-    if not tested or name is None:
+    entries, name = tested(study, task)
+    if not entries or name is None:
         return None
-    shifts = _shifts(tested)
+    shifts = shifts_of(entries)
     rows: list[list[Cell]] = []
     records: list[dict[str, Value]] = []
-    for entry in tested:
+    for entry in entries:
         line = [Cell(entry.label, entry.detail)]
         for shift in shifts:
             at = _strongest(entry, name, shift)
@@ -103,20 +103,19 @@ def table(study: Study, task: str) -> Table | None:
             records.append(record | flat("accuracy", at["accuracy"]) | flat("fall_points", metric))
         rows.append(line)
     strongest = "; ".join(
-        f"{str(_about(tested, s)['title']).lower()}: {_about(tested, s)['strongest']}"
-        for s in shifts
+        f"{str(shifts[s]['title']).lower()}: {shifts[s]['strongest']}" for s in shifts
     )
     return Table(
         f"robustness_{task}",
         f"{TASKS.get(task, task).capitalize()}, {protocol(name).title.lower()}: fall of accuracy "
         f"under each shift, in points, with its paired interval. Severity 1 is: {strongest}.",
-        ["", *[str(_about(tested, s)["title"]) for s in shifts]],
+        ["", *[str(shifts[s]["title"]) for s in shifts]],
         rows,
         records,
     )
 
 
-def _tested(study: Study, task: str) -> tuple[list[Entry], str | None]:
+def tested(study: Study, task: str) -> tuple[list[Entry], str | None]:
     """Rows whose models were tested on shifted photographs, and the protocol to believe first."""
     rows = [e for e in study.of(task) if e.run is not None and e.run.robustness]
     names = [set(_found(e)["protocols"]) for e in rows]
@@ -128,25 +127,18 @@ def _found(entry: Entry) -> Mapping[str, Any]:
     return (entry.run.robustness if entry.run else None) or {}
 
 
-def _shifts(tested: Sequence[Entry]) -> list[str]:
+def shifts_of(entries: Sequence[Entry]) -> dict[str, Any]:
+    """What every shift of the rows is (``title, strongest``), in the order of the panels."""
     every: dict[str, Any] = {}
-    for entry in tested:
+    for entry in entries:
         every |= _found(entry)["shifts"]
-    return order(every)
-
-
-def _about(tested: Sequence[Entry], shift: str) -> Mapping[str, Any]:
-    for entry in tested:
-        if shift in _found(entry)["shifts"]:
-            about: Mapping[str, Any] = _found(entry)["shifts"][shift]
-            return about
-    raise KeyError(shift)
+    return {name: every[name] for name in order(every)}
 
 
 def _cells(
-    tested: Sequence[Entry], shifts: Sequence[str]
+    entries: Sequence[Entry], shifts: Iterable[str]
 ) -> list[tuple[tuple[int, Entry], tuple[int, str]]]:
-    return [(row, column) for row in enumerate(tested) for column in enumerate(shifts)]
+    return [(row, column) for row in enumerate(entries) for column in enumerate(shifts)]
 
 
 def _strongest(entry: Entry, name: str, shift: str) -> Mapping[str, Any] | None:
