@@ -69,14 +69,20 @@ class Network(Encoder):
 
     def normalize(self, images: Tensor) -> Tensor:
         """uint8 [N, S, S, 3] -> float32 [N, 3, S, S], channels last in memory."""
-        scaled = images.to(torch.float32) / 255
+        # In place and over rows of pixels: fresh memory, or a loop over three channels, costs more
+        # than the arithmetic.
+        height, width = images.shape[1:3]
+        rows = images.flatten(2).to(torch.float32, copy=True)
         if self.per_image:
-            mean = scaled.mean(dim=(1, 2), keepdim=True)
+            rows -= _per_channel(rows).repeat(1, width)[:, None]
             # A blank field has no deviation: bounded as TensorFlow's per_image_standardization.
-            least = (images.shape[1] * images.shape[2]) ** -0.5
-            std = scaled.std(dim=(1, 2), keepdim=True, unbiased=False).clamp(min=least)
-            return ((scaled - mean) / std).permute(0, 3, 1, 2)
-        return ((scaled - self.mean) / self.std).permute(0, 3, 1, 2)
+            least = 255 * (height * width) ** -0.5
+            deviation = _per_channel(rows.square()).sqrt_().clamp_(min=least)
+            rows /= deviation.repeat(1, width)[:, None]
+        else:
+            rows -= (255 * self.mean).repeat(width)
+            rows *= (1 / (255 * self.std)).repeat(width)
+        return rows.unflatten(2, (width, 3)).permute(0, 3, 1, 2)
 
     def forward(self, images: Tensor) -> Tensor:
         inputs, backbone = self.normalize(images), self.backbone
@@ -132,6 +138,11 @@ class Handcrafted(Encoder):
     def forward(self, images: Tensor) -> Tensor:
         described = handcrafted.describe(images.cpu().numpy())
         return torch.from_numpy(described).to(images.device)
+
+
+def _per_channel(rows: Tensor) -> Tensor:
+    """Mean of each image's channels: [N, H, 3 W] -> [N, 3]."""
+    return rows.mean(dim=1).unflatten(1, (-1, 3)).mean(dim=1)
 
 
 def _width(backbone: nn.Module, features: Features) -> int:

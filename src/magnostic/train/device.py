@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -49,11 +50,32 @@ def require_one_process() -> None:
 
 
 def threads() -> int:
-    """Set torch to one thread per usable core, and return how many those are."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    count = int(os.environ.get("OMP_NUM_THREADS") or usable or 1)
+    """Set torch to one thread per core that this process may use, and return how many those are.
+
+    ``OMP_NUM_THREADS`` decides where it is set. Otherwise neither a core that the process is kept
+    from nor one beyond its container's quota counts: threads that take turns on a core wait for
+    each other at every step.
+    """
+    count = _asked_for(os.environ.get("OMP_NUM_THREADS", "")) or _cores()
     torch.set_num_threads(count)
     return count
+
+
+def _asked_for(text: str) -> int | None:
+    """The number in OpenMP's form, of whose nested levels (``4,2``) the first; None: not one."""
+    first = text.split(",")[0].strip()
+    return int(first) if first.isdecimal() and int(first) else None
+
+
+def _cores(group: Path = Path("/sys/fs/cgroup")) -> int:
+    """Whole cores of the affinity mask and of the control group's share of time (``cpu.max``)."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    count = usable or 1
+    try:
+        quota, period = (group / "cpu.max").read_text(encoding="ascii").split()
+        return count if quota == "max" else max(1, min(count, int(quota) // int(period)))
+    except (OSError, ValueError):
+        return count  # no control groups, or of the first version
 
 
 @contextlib.contextmanager
