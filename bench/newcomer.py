@@ -3,7 +3,7 @@
     python bench/newcomer.py [--data TREE] [--epochs 3] [--models NAME …]
 
 The newcomer's loop is that of the usual tutorials: float32, channels first, a Dataset that opens
-PNG files with Pillow, transforms, a DataLoader with two workers, Adam, ``loss.item()`` at each step.
+PNG files with Pillow, transforms, a DataLoader with two workers, Adam, ``loss.item()`` each step.
 magnostic trains by its own ``finetune`` from the pixel cache. Both have the same photographs and
 parts, initial weights (Lite0: ImageNet's; ResNet50: random), statistics, optimizer, learning rate
 and batch size. The first epoch is left out of the time; validation, and magnostic's checkpoints,
@@ -99,7 +99,7 @@ def newcomer(
             model.train(phase == "train")
             running_loss, running_right = 0.0, 0
             for inputs, labels in loader:
-                inputs, labels = inputs.to(where), labels.to(where)  # noqa: PLW2901
+                inputs, labels = inputs.to(where), labels.to(where)
                 optimizer.zero_grad()
                 with torch.set_grad_enabled(phase == "train"):
                     outputs = model(inputs)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import platform
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -55,3 +58,17 @@ def test_cores_are_those_of_the_mask_and_the_quota(
     if line is not None:
         (tmp_path / "cpu.max").write_text(line + "\n")
     assert device._cores(tmp_path) == expected
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_memory_that_was_given_back_is_used_again_without_the_system() -> None:
+    device.keep_memory()
+
+    def faults() -> int:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        np.ones(2**26, dtype=np.uint8)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    faults()
+    pages = 2**26 // resource.getpagesize()
+    assert min(faults() for _ in range(3)) < pages / 10

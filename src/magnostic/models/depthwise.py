@@ -1,8 +1,8 @@
 """Depthwise convolutions whose gradients are computed by kernels that are fast on a CPU.
 
-Of oneDNN's kernels for depthwise convolution (torch 2.14), two are tens of times slower than the
-forward pass: the gradient of the input at a stride of two, and that of kernels wider than three.
-Both are the same numbers as other convolutions give, which are fast (docs/speed.md has figures):
+In bf16, two of oneDNN's kernels (torch 2.14) are tens of times slower than the forward pass: the
+gradient of the input at a stride of two, and that of kernels wider than three. Both are the same
+numbers as other convolutions give, which are fast (docs/speed.md has figures):
 
 - the gradient of the input is the convolution, at stride one, of the output's gradient with zeros
   put between its values, by the kernel turned half round;
@@ -25,8 +25,8 @@ _WINDOW: Final = 3
 class Depthwise(nn.Conv2d):
     """A depthwise convolution made of another, whose parameters it takes over.
 
-    On the CPU, where gradients are wanted, they are computed as the module's text says; elsewhere
-    it is the plain convolution. ``of`` must be :func:`slow`.
+    On the CPU in bf16, gradients are computed as the module's text says; elsewhere it is the plain
+    convolution. ``of`` must be :func:`slow`.
     """
 
     def __init__(self, of: nn.Conv2d) -> None:
@@ -44,18 +44,20 @@ class Depthwise(nn.Conv2d):
         self.same = isinstance(of, Conv2dSame)
         self.training = of.training
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         if self.same:
-            input = pad_same(input, list(self.kernel_size), list(self.stride))
-        if not (torch.is_grad_enabled() and input.device.type == "cpu"):
-            return self._conv_forward(input, self.weight, self.bias)
-        weight, bias = self.weight, self.bias
-        if torch.is_autocast_enabled("cpu"):
-            dtype = torch.get_autocast_dtype("cpu")
-            input, weight = input.to(dtype), weight.to(dtype)
-            bias = None if bias is None else bias.to(dtype)
-        result: Tensor = _Gradients.apply(input, weight, self.stride, self.padding)  # type: ignore[no-untyped-call]
-        return result if bias is None else result + bias[:, None, None]
+            x = pad_same(x, list(self.kernel_size), list(self.stride))
+        if not (torch.is_grad_enabled() and x.device.type == "cpu" and _in_bf16(x)):
+            return self._conv_forward(x, self.weight, self.bias)
+        x, weight = x.to(torch.bfloat16), self.weight.to(torch.bfloat16)
+        result: Tensor = Gradients.apply(x, weight, self.stride, self.padding)  # type: ignore[no-untyped-call]
+        return result if self.bias is None else result + self.bias.to(x.dtype)[:, None, None]
+
+
+def _in_bf16(x: Tensor) -> bool:
+    if torch.is_autocast_enabled("cpu"):
+        return torch.get_autocast_dtype("cpu") == torch.bfloat16
+    return x.dtype == torch.bfloat16
 
 
 def slow(module: nn.Module) -> bool:
@@ -82,7 +84,7 @@ def with_fast_gradients(network: nn.Module) -> nn.Module:
     return network
 
 
-class _Gradients(torch.autograd.Function):
+class Gradients(torch.autograd.Function):
     """Convolution of [N, C, H, W] by [C, 1, k, k], one channel with one kernel."""
 
     @staticmethod

@@ -15,8 +15,12 @@ from torch import Tensor, nn
 
 from magnostic.errors import RecipeError, WeightsError
 from magnostic.models import handcrafted
+from magnostic.models.depthwise import with_fast_gradients
 
 Features = Literal["pooled", "multi-level", "token+mean"]
+#: Part of the key of kept features: to be raised when the same weights and photograph would give
+#: others, were it in the last bit.
+VERSION = 2
 #: ``normalize`` of a recipe that takes each photograph's own mean and deviation.
 PER_IMAGE = "image"
 
@@ -59,7 +63,7 @@ class Network(Encoder):
         super().__init__()
         if min(std) <= 0:
             raise WeightsError(f"normalization: deviation must be positive in each channel: {std}")
-        self.backbone = backbone.to(memory_format=torch.channels_last)
+        self.backbone = with_fast_gradients(backbone.to(memory_format=torch.channels_last))
         self.per_image = per_image
         self.features = features
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32), persistent=False)

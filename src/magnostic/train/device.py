@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import functools
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import torch
 from accelerate import Accelerator
@@ -14,6 +17,10 @@ from accelerate.state import AcceleratorState
 from threadpoolctl import threadpool_limits
 
 from magnostic.errors import BadInput, RecipeError
+
+#: Of glibc's malloc.h.
+_M_TRIM_THRESHOLD: Final = -1
+_M_MMAP_MAX: Final = -4
 
 Precision = Literal["bf16", "fp16", "fp32"]
 
@@ -76,6 +83,20 @@ def _cores(group: Path = Path("/sys/fs/cgroup")) -> int:
         return count if quota == "max" else max(1, min(count, int(quota) // int(period)))
     except (OSError, ValueError):
         return count  # no control groups, or of the first version
+
+
+@functools.cache
+def keep_memory() -> None:
+    """Let the C library keep the memory that tensors on the CPU give back, for the next ones.
+
+    glibc otherwise returns large blocks to the system and gets them again, to be cleared page by
+    page: a fifth to a third of a training step (docs/speed.md). It is given back when the process
+    ends. Where the library is another one, nothing is changed.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        mallopt(_M_MMAP_MAX, 0)
+        mallopt(_M_TRIM_THRESHOLD, -1)
 
 
 @contextlib.contextmanager

@@ -78,6 +78,8 @@ def finetune(model: Module, job: Job, folder: Path) -> Module:
     on. Raises RunFailed when the loss is no longer finite.
     """
     accelerator = device.accelerator(job.precision)
+    if accelerator.device.type == "cpu":
+        device.keep_memory()
     recipe = job.recipe
     model = model.to(accelerator.device)
     optimizer = _optimizer(model, recipe)
