@@ -167,6 +167,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
     device.threads()
+    device.keep_memory()  # as ``finetune`` does: for both sides
     rows = []
     with TemporaryDirectory() as folder:
         array = repeated(chosen.data, Path(folder))

@@ -12,6 +12,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from magnostic.preprocess import planes
 from magnostic.preprocess.balance import SYMMETRIES, apply_symmetries
 from magnostic.recipe import Augment
 
@@ -80,10 +81,7 @@ def draw(count: int, settings: Augment, generator: torch.Generator) -> Changes:
 
 
 def change(images: Tensor, changes: Changes) -> Tensor:
-    """Carry out drawn changes on uint8 [N, S, S, 3], rounding and clipping to 0..255 once.
-
-    One set of float planes is written over by each step: fresh memory costs more than arithmetic.
-    """
+    """Carry out drawn changes on uint8 [N, S, S, 3], rounding and clipping to 0..255 once."""
     if changes.symmetry is not None:
         images = apply_symmetries(images, changes.symmetry)
     if changes.stain is None and changes.colour is None:
@@ -93,9 +91,7 @@ def change(images: Tensor, changes: Changes) -> Tensor:
         levels = _stained(levels, changes.stain)
     if changes.colour is not None:
         levels = _coloured(levels, changes.colour)
-    result = torch.empty_like(images, memory_format=torch.contiguous_format)
-    result.permute(3, 0, 1, 2).copy_(levels.clamp_(0, 255).round_())
-    return result
+    return planes.to_images(levels)
 
 
 def _stained(levels: Tensor, factors: Tensor) -> Tensor:
@@ -111,7 +107,7 @@ def _stained(levels: Tensor, factors: Tensor) -> Tensor:
     matrix = (torch.linalg.inv(_HED) @ (alpha[:, :, None] * _HED)).mT
     shift = math.log(255) * (1 - matrix.sum(dim=2)) - beta @ _HED
     logarithms = levels.clamp_(min=1).log_()
-    return _affine(logarithms, matrix, _to(shift, levels)).exp_().clamp_(max=255)
+    return planes.mix(logarithms, _to(matrix, levels), _to(shift, levels)).exp_().clamp_(max=255)
 
 
 def _coloured(levels: Tensor, factors: Tensor) -> Tensor:
@@ -129,20 +125,7 @@ def _coloured(levels: Tensor, factors: Tensor) -> Tensor:
     # The means need not leave the device.
     means = (levels.mean(dim=(2, 3)) * _to(_YIQ[0], levels)[:, None]).sum(dim=0)
     shift = means * _to(brightness * (1 - contrast), levels)
-    return _affine(levels, matrix, shift[:, None].expand(-1, 3))
-
-
-def _affine(planes: Tensor, matrix: Tensor, shift: Tensor) -> Tensor:
-    """Each image's channels [3, N, H, W] by its matrix [N, 3, 3], rows of the result, and shift.
-
-    Elementwise for the reason that ``planes`` gives.
-    """
-    weights = _to(matrix, planes).permute(1, 2, 0)[..., None, None]
-    result = torch.empty_like(planes)
-    for row, weight, start in zip(result, weights, shift.T[..., None, None], strict=True):
-        torch.addcmul(start, planes[0], weight[0], out=row)
-        row.addcmul_(planes[1], weight[1]).addcmul_(planes[2], weight[2])
-    return result
+    return planes.mix(levels, _to(matrix, levels), shift[:, None].expand(-1, 3))
 
 
 def _to(values: Tensor, like: Tensor) -> Tensor:
