@@ -14,7 +14,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 import torch
-from timm.layers import Conv2dSame, pad_same
+from timm.layers.conv2d_same import Conv2dSame
+from timm.layers.padding import pad_same
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -50,29 +51,29 @@ class Depthwise(nn.Conv2d):
         if not (torch.is_grad_enabled() and x.device.type == "cpu" and _in_bf16(x)):
             return self._conv_forward(x, self.weight, self.bias)
         x, weight = x.to(torch.bfloat16), self.weight.to(torch.bfloat16)
-        result: Tensor = Gradients.apply(x, weight, self.stride, self.padding)  # type: ignore[no-untyped-call]
+        result: Tensor = Gradients.apply(x, weight, self.stride, self.padding)
         return result if self.bias is None else result + self.bias.to(x.dtype)[:, None, None]
 
 
 def _in_bf16(x: Tensor) -> bool:
     if torch.is_autocast_enabled("cpu"):
-        return torch.get_autocast_dtype("cpu") == torch.bfloat16
+        return bool(torch.get_autocast_dtype("cpu") == torch.bfloat16)
     return x.dtype == torch.bfloat16
 
 
 def slow(module: nn.Module) -> bool:
     """Whether this is a depthwise convolution of which a gradient is slow on a CPU."""
-    return (
-        type(module) in (nn.Conv2d, Conv2dSame)
-        and module.groups == module.in_channels == module.out_channels  # type: ignore[union-attr]
-        and module.groups > 1  # type: ignore[operator]
-        and module.dilation == (1, 1)
-        and module.padding_mode == "zeros"
-        and not isinstance(module.padding, str)
-        and module.kernel_size[0] == module.kernel_size[1] >= _WINDOW  # type: ignore[index]
-        and max(module.padding) < module.kernel_size[0]  # type: ignore[arg-type, index, operator]
-        and (max(module.stride) > 1 or module.kernel_size[0] > _WINDOW)  # type: ignore[arg-type, index, operator]
-    )
+    if type(module) not in (nn.Conv2d, Conv2dSame):
+        return False
+    assert isinstance(module, nn.Conv2d)
+    k, channels = max(module.kernel_size), module.in_channels
+    depthwise = module.groups == channels == module.out_channels and channels > 1
+    plain = module.dilation == (1, 1) and module.padding_mode == "zeros"
+    if not (depthwise and plain and module.kernel_size == (k, k)) or isinstance(
+        module.padding, str
+    ):
+        return False
+    return k >= _WINDOW and max(module.padding) < k and (k > _WINDOW or max(module.stride) > 1)
 
 
 def with_fast_gradients(network: nn.Module) -> nn.Module:
@@ -80,7 +81,8 @@ def with_fast_gradients(network: nn.Module) -> nn.Module:
     for parent in list(network.modules()):
         for name, child in parent.named_children():
             if slow(child):
-                setattr(parent, name, Depthwise(child))  # type: ignore[arg-type]
+                assert isinstance(child, nn.Conv2d)
+                setattr(parent, name, Depthwise(child))
     return network
 
 

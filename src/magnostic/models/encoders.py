@@ -78,15 +78,15 @@ class Network(Encoder):
         height, width = images.shape[1:3]
         rows = images.flatten(2).to(torch.float32, copy=True)
         if self.per_image:
-            rows -= _per_channel(rows).repeat(1, width)[:, None]
+            rows -= _per_channel(rows, width).repeat(1, width)[:, None]
             # A blank field has no deviation: bounded as TensorFlow's per_image_standardization.
             least = 255 * (height * width) ** -0.5
-            deviation = _per_channel(rows.square()).sqrt_().clamp_(min=least)
+            deviation = _per_channel(rows.square(), width).sqrt_().clamp_(min=least)
             rows /= deviation.repeat(1, width)[:, None]
         else:
             rows -= (255 * self.mean).repeat(width)
             rows *= (1 / (255 * self.std)).repeat(width)
-        return rows.unflatten(2, (width, 3)).permute(0, 3, 1, 2)
+        return rows.reshape(-1, height, width, 3).permute(0, 3, 1, 2)
 
     def forward(self, images: Tensor) -> Tensor:
         inputs, backbone = self.normalize(images), self.backbone
@@ -144,9 +144,9 @@ class Handcrafted(Encoder):
         return torch.from_numpy(described).to(images.device)
 
 
-def _per_channel(rows: Tensor) -> Tensor:
+def _per_channel(rows: Tensor, width: int) -> Tensor:
     """Mean of each image's channels: [N, H, 3 W] -> [N, 3]."""
-    return rows.mean(dim=1).unflatten(1, (-1, 3)).mean(dim=1)
+    return rows.mean(dim=1).reshape(-1, width, 3).mean(dim=1)
 
 
 def _width(backbone: nn.Module, features: Features) -> int:

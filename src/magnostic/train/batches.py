@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import TypeVar
@@ -27,7 +27,7 @@ def batches(
     device: torch.device,
     *,
     thread: bool = True,
-) -> Iterator[tuple[Tensor, Tensor]]:
+) -> Generator[tuple[Tensor, Tensor], None, None]:
     """Inputs and classes, int64 [n], of some samples after others, on the device.
 
     To be closed by whoever may leave it early (``contextlib.closing``): a thread ends with it.
@@ -52,11 +52,11 @@ def batches(
             yield inputs.place(held, device), classes.to(device, non_blocking=True)
 
 
-def _in_turn(make: Callable[[Item], Made], items: Sequence[Item]) -> Iterator[Made]:
+def _in_turn(make: Callable[[Item], Made], items: Sequence[Item]) -> Generator[Made, None, None]:
     yield from map(make, items)
 
 
-def _ahead(make: Callable[[Item], Made], items: Sequence[Item]) -> Iterator[Made]:
+def _ahead(make: Callable[[Item], Made], items: Sequence[Item]) -> Generator[Made, None, None]:
     """``make`` of each item in order, by a thread, at most one more than was asked for.
 
     What ``make`` raises is raised here, when its item's turn comes.

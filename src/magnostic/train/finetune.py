@@ -9,7 +9,7 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -226,7 +226,7 @@ def _validate(model: nn.Module, job: Job, accelerator: Accelerator) -> dict[str,
 
 def _batches(
     job: Job, samples: Samples, parts: list[NDArray[np.intp]], accelerator: Accelerator
-) -> Iterator[tuple[Tensor, Tensor]]:
+) -> Generator[tuple[Tensor, Tensor], None, None]:
     return batches(job.inputs, job.y, samples, parts, accelerator.device, thread=not job.brief)
 
 
