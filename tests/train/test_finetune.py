@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +15,14 @@ from magnostic.errors import RunFailed
 from magnostic.preprocess.balance import equal_shares
 from magnostic.train import checkpoint
 from magnostic.train.checkpoint import Progress
-from magnostic.train.finetune import batch_starts, order
+from magnostic.train.finetune import batch_parts, order
 
 
 @given(st.integers(1, 300), st.integers(1, 40))
 def test_batches_cover_every_sample_once_and_none_is_a_single_one(count: int, size: int) -> None:
-    borders = batch_starts(count, size)
-    sizes = [b - a for a, b in itertools.pairwise(borders)]
-    assert (borders[0], borders[-1]) == (0, count)
+    parts = batch_parts(count, size)
+    sizes = [len(part) for part in parts]
+    assert np.concatenate(parts).tolist() == list(range(count))
     assert all(0 < s <= size + 1 for s in sizes)
     if size > 1 and count > 1:
         assert min(sizes) > 1

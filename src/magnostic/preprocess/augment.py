@@ -14,7 +14,6 @@ from torch import Tensor
 
 from magnostic.preprocess import planes
 from magnostic.preprocess.balance import SYMMETRIES, apply_symmetries
-from magnostic.preprocess.stain import DENSITY
 from magnostic.recipe import Augment
 
 #: At strength 1, brightness, contrast and saturation are multiplied by 0.6 to 1.4, and the hue is
@@ -84,32 +83,31 @@ def draw(count: int, settings: Augment, generator: torch.Generator) -> Changes:
 def change(images: Tensor, changes: Changes) -> Tensor:
     """Carry out drawn changes on uint8 [N, S, S, 3], rounding and clipping to 0..255 once."""
     if changes.symmetry is not None:
-        images = apply_symmetries(images, changes.symmetry.to(images.device))
+        images = apply_symmetries(images, changes.symmetry)
     if changes.stain is None and changes.colour is None:
         return images
+    levels = images.permute(3, 0, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
     if changes.stain is not None:
-        density = planes.look_up(images, torch.from_numpy(DENSITY).float())
-        levels = _stained(density, changes.stain)
-    else:
-        levels = planes.look_up(images, torch.arange(256, dtype=torch.float32))
+        levels = _stained(levels, changes.stain)
     if changes.colour is not None:
         levels = _coloured(levels, changes.colour)
     return planes.to_images(levels)
 
 
-def _stained(density: Tensor, factors: Tensor) -> Tensor:
-    """Other amounts of stain in optical densities [3, N, H, W]: grey levels, same shape.
+def _stained(levels: Tensor, factors: Tensor) -> Tensor:
+    """Other amounts of stain in grey levels [3, N, H, W], which are written over.
 
     Tellez et al., Whole-slide mitosis detection in H&E breast histology using PHH3 as a reference,
     IEEE TMI 37(9), 2018: amounts are densities in the basis of Ruifrok's three stains; the residual
-    channel, DAB, is changed as the other two. Densities are natural logarithms.
+    channel, DAB, is changed as the other two. Densities are those of ``stain``.
     """
     alpha, beta = factors.unbind(dim=1)
-    # Row vectors: density @ inverse(HED) are amounts, amounts @ HED are densities.
-    matrix = torch.linalg.inv(_HED) @ (alpha[:, :, None] * _HED)
-    changed = planes.mix(density, matrix.mT.to(density.device, density.dtype))
-    shift = (beta @ _HED).to(density.device, density.dtype)
-    return (255 * torch.exp(-(changed + planes.per_image(shift)))).clamp(0, 255)
+    # Row vectors: density @ inverse(HED) are amounts, amounts @ HED are densities. Logarithms of
+    # levels are densities with the sign turned and log 255 added, which the shift takes off again.
+    matrix = (torch.linalg.inv(_HED) @ (alpha[:, :, None] * _HED)).mT
+    shift = math.log(255) * (1 - matrix.sum(dim=2)) - beta @ _HED
+    logarithms = levels.clamp_(min=1).log_()
+    return planes.mix(logarithms, _to(matrix, levels), _to(shift, levels)).exp_().clamp_(max=255)
 
 
 def _coloured(levels: Tensor, factors: Tensor) -> Tensor:
@@ -124,11 +122,15 @@ def _coloured(levels: Tensor, factors: Tensor) -> Tensor:
     turn[:, 1, 1] = turn[:, 2, 2] = saturation * cosine
     turn[:, 1, 2], turn[:, 2, 1] = -saturation * sine, saturation * sine
     matrix = torch.linalg.inv(_YIQ) @ turn @ _YIQ * (brightness * contrast)[:, None, None]
-    # Brightness and contrast of the means alone: they need not leave the device.
-    of_means = (brightness * (1 - contrast))[:, None, None] * _YIQ[0].expand(3, 3)
-    means = levels.mean(dim=(2, 3), keepdim=True)
-    mixed = planes.mix(levels, matrix.to(levels.device, levels.dtype))
-    return mixed + planes.mix(means, of_means.to(levels.device, levels.dtype))
+    # The means need not leave the device.
+    means = (levels.mean(dim=(2, 3)) * _to(_YIQ[0], levels)[:, None]).sum(dim=0)
+    shift = means * _to(brightness * (1 - contrast), levels)
+    return planes.mix(levels, _to(matrix, levels), shift[:, None].expand(-1, 3))
+
+
+def _to(values: Tensor, like: Tensor) -> Tensor:
+    """On the device of another and of its type, without waiting for what it still computes."""
+    return values.to(like.dtype).to(like.device, non_blocking=True)
 
 
 def _uniform(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:

@@ -79,14 +79,18 @@ def oversample(rows: NDArray[np.intp], y: NDArray[np.intp], rng: np.random.Gener
 
 
 def apply_symmetries(images: Tensor, symmetry: Tensor) -> Tensor:
-    """Turn and flip each image of a batch [N, S, S, C] by its symmetry, int [N] in 0..7."""
-    if not symmetry.any():
+    """Turn and flip each image of a batch [N, S, S, C] by its symmetry, int [N] in 0..7.
+
+    The symmetries are best left on the CPU: read from a GPU they make it wait.
+    """
+    drawn = symmetry.cpu()
+    groups = [(k, (drawn == k).nonzero().squeeze(1)) for k in range(1, SYMMETRIES)]
+    groups = [(operation, members) for operation, members in groups if len(members)]
+    if not groups:
         return images
     result = images.clone()
-    for operation in torch.unique(symmetry).tolist():
-        if operation == 0:
-            continue
-        chosen = (symmetry == operation).nonzero().squeeze(1)
+    for operation, members in groups:
+        chosen = members.to(images.device, non_blocking=True)
         turned = torch.rot90(images[chosen], operation % 4, dims=(1, 2))
         result[chosen] = turned.flip(2) if operation >= 4 else turned
     return result

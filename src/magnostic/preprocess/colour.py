@@ -155,8 +155,8 @@ def apply(colour: Colour, images: Tensor, described: Tensor) -> Tensor:
         return images
     if colour.method == "grayscale":
         return grayscale(images)
-    described = described.to(images.device, torch.float32)
-    target = torch.tensor(colour.target, dtype=torch.float32, device=images.device)
+    described = described.to(images.device, torch.float32, non_blocking=True)
+    target = torch.tensor(colour.target, dtype=torch.float32).to(images.device, non_blocking=True)
     found = described.isfinite().all(dim=1)
     safe = torch.where(found[:, None], described, target)
     if colour.method == "reinhard":

@@ -64,7 +64,7 @@ def to_lab(images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
 
 def from_lab(lab: Tensor) -> Tensor:
     """Float L, a, b [3, N, H, W] -> uint8 [N, H, W, 3]; colours outside sRGB are clipped."""
-    shift = torch.tensor([16.0, 0.0, 0.0], dtype=lab.dtype, device=lab.device)
+    shift = torch.tensor([16.0, 0.0, 0.0], dtype=lab.dtype).to(lab.device, non_blocking=True)
     roots = planes.mix(lab + shift[:, None, None, None], _constant(_ROOTS, lab))
     xyz = torch.where(roots > _KNEE, roots**3, 3 * _KNEE**2 * (roots - 4 / 29))
     light = planes.mix(xyz, _constant(_BACK, xyz)).clamp(0, 1)
@@ -105,4 +105,4 @@ def transfer(images: Tensor, described: Tensor, target: Tensor) -> Tensor:
 
 
 def _constant(matrix: Tensor, like: Tensor) -> Tensor:
-    return matrix.to(like.device, like.dtype)[None]
+    return matrix.to(like.device, like.dtype, non_blocking=True)[None]

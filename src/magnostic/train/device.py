@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import functools
 import os
+import sys
 from collections.abc import Iterator
-from typing import Literal
+from pathlib import Path
+from typing import Final, Literal
 
 import torch
 from accelerate import Accelerator
@@ -13,6 +17,10 @@ from accelerate.state import AcceleratorState
 from threadpoolctl import threadpool_limits
 
 from magnostic.errors import BadInput, RecipeError
+
+#: Of glibc's malloc.h.
+_M_TRIM_THRESHOLD: Final = -1
+_M_MMAP_MAX: Final = -4
 
 Precision = Literal["bf16", "fp16", "fp32"]
 
@@ -49,11 +57,46 @@ def require_one_process() -> None:
 
 
 def threads() -> int:
-    """Set torch to one thread per usable core, and return how many those are."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    count = int(os.environ.get("OMP_NUM_THREADS") or usable or 1)
+    """Set torch to one thread per core that this process may use, and return how many those are.
+
+    ``OMP_NUM_THREADS`` decides where it is set. Otherwise neither a core that the process is kept
+    from nor one beyond its container's quota counts: threads that take turns on a core wait for
+    each other at every step.
+    """
+    count = _asked_for(os.environ.get("OMP_NUM_THREADS", "")) or _cores()
     torch.set_num_threads(count)
     return count
+
+
+def _asked_for(text: str) -> int | None:
+    """The number in OpenMP's form, of whose nested levels (``4,2``) the first; None: not one."""
+    first = text.split(",")[0].strip()
+    return int(first) if first.isdecimal() and int(first) else None
+
+
+def _cores(group: Path = Path("/sys/fs/cgroup")) -> int:
+    """Whole cores of the affinity mask and of the control group's share of time (``cpu.max``)."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    count = usable or 1
+    try:
+        quota, period = (group / "cpu.max").read_text(encoding="ascii").split()
+        return count if quota == "max" else max(1, min(count, int(quota) // int(period)))
+    except (OSError, ValueError):
+        return count  # no control groups, or of the first version
+
+
+@functools.cache
+def keep_memory() -> None:
+    """Let the C library keep the memory that tensors on the CPU give back, for the next ones.
+
+    glibc otherwise returns large blocks to the system and gets them again, to be cleared page by
+    page: a fifth to a third of a training step (docs/speed.md). It is given back when the process
+    ends. Where the library is another one, nothing is changed.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        mallopt(_M_MMAP_MAX, 0)
+        mallopt(_M_TRIM_THRESHOLD, -1)
 
 
 @contextlib.contextmanager

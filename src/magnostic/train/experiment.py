@@ -229,6 +229,7 @@ class Experiment:
             "args": weights.merged_args(self.source, model.args),
             "features": model.features,
             "normalize": [self.recipe.preprocess.normalize == encoders.PER_IMAGE, stats],
+            "rounding": encoders.VERSION,
             "precision": "fp32" if handcrafted_ else precision,
             "batch": 0 if handcrafted_ else train.batch_size,
             "device": str(device.torch_device()),

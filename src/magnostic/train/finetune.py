@@ -5,10 +5,12 @@ Every process draws the same global batches and computes its share of each.
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -27,6 +29,7 @@ from magnostic.preprocess.balance import Samples
 from magnostic.progress import say, track
 from magnostic.recipe import Augment, Dense, Finetune
 from magnostic.train import checkpoint, device
+from magnostic.train.batches import batches
 from magnostic.train.checkpoint import Progress
 from magnostic.train.device import Precision
 from magnostic.train.inputs import Inputs
@@ -75,6 +78,8 @@ def finetune(model: Module, job: Job, folder: Path) -> Module:
     on. Raises RunFailed when the loss is no longer finite.
     """
     accelerator = device.accelerator(job.precision)
+    if accelerator.device.type == "cpu":
+        device.keep_memory()
     recipe = job.recipe
     model = model.to(accelerator.device)
     optimizer = _optimizer(model, recipe)
@@ -129,24 +134,26 @@ def order(
     return rng.choice(count, size=count, p=sampling)
 
 
-def batch_starts(count: int, size: int) -> list[int]:
-    """Borders of the batches of an epoch; a last one of a single sample joins the one before.
+def batch_parts(count: int, size: int) -> list[NDArray[np.intp]]:
+    """Positions of each batch of an epoch; a last one of a single sample joins the one before.
 
     Batch normalization can't be trained on one sample.
     """
     starts = list(range(0, count, size))
     if len(starts) > 1 and count - starts[-1] == 1:
         starts.pop()
-    return [*starts, count]
+    return [np.arange(*pair) for pair in itertools.pairwise([*starts, count])]
 
 
 def _optimizer(model: nn.Module, recipe: Finetune | Dense) -> torch.optim.Optimizer:
+    """All weights of a step in one kernel, which halves its time on the CPU."""
     parameters = [p for p in model.parameters() if p.requires_grad]
+    lr, decay = recipe.lr, recipe.weight_decay
     if recipe.optimizer == "adam":
-        return torch.optim.Adam(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay)
+        return torch.optim.Adam(parameters, lr=lr, weight_decay=decay, fused=True)
     if recipe.optimizer == "adamw":
-        return torch.optim.AdamW(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay)
-    return torch.optim.SGD(parameters, lr=recipe.lr, momentum=0.9, weight_decay=recipe.weight_decay)
+        return torch.optim.AdamW(parameters, lr=lr, weight_decay=decay, fused=True)
+    return torch.optim.SGD(parameters, lr=lr, momentum=0.9, weight_decay=decay, fused=True)
 
 
 def _epoch(
@@ -159,39 +166,32 @@ def _epoch(
     recipe = job.recipe
     torch.manual_seed(job.seed * 1_000_003 + epoch)  # dropout: the same after a resume
     samples = job.train.take(order(job.seed, epoch, len(job.train), job.sampling))
-    starts = batch_starts(len(samples), recipe.batch_size)
-    batches = len(starts) - 1
+    parts = batch_parts(len(samples), recipe.batch_size)
+    shares = [part[accelerator.process_index :: accelerator.num_processes] for part in parts]
     weights = _tensor(job.class_weights, accelerator)
     model.train()
     totals = torch.zeros(3, dtype=torch.float64, device=accelerator.device)
     rate = recipe.lr
-    steps = range(batches)
-    for step in steps if job.brief else track(steps, f"epoch {epoch + 1}/{recipe.epochs}", batches):
-        batch = np.arange(starts[step], starts[step + 1])
-        share = batch[accelerator.process_index :: accelerator.num_processes]
-        images, y = _batch(job, samples, share, accelerator)
-        if job.augment.active:
-            images = augment.jitter(
-                images,
-                job.augment,
-                _generator(job.seed, epoch, step, accelerator.process_index),
-            )
-        rate = learning_rate(epoch * batches + step, recipe.epochs * batches, recipe)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        with accelerator.autocast():
-            logits = model(images)
-        losses = functional.cross_entropy(logits.float(), y, weight=weights, reduction="none")
-        # Gradients are averaged over processes, so each divides by its even share of the batch.
-        loss = losses.sum() * accelerator.num_processes / _batch_weight(job, samples, batch)
-        accelerator.backward(loss)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        plain = functional.cross_entropy(logits.detach().float(), y, reduction="sum")
-        hits = (logits.detach().argmax(dim=1) == y).sum()
-        totals[0] += plain
-        totals[1] += hits
-        totals[2] += len(y)
+    what = f"epoch {epoch + 1}/{recipe.epochs}"
+    with closing(_batches(job, samples, shares, accelerator)) as given:
+        for step, (images, y) in enumerate(given if job.brief else track(given, what, len(parts))):
+            if job.augment.active:
+                generator = _generator(job.seed, epoch, step, accelerator.process_index)
+                images = augment.jitter(images, job.augment, generator)
+            rate = learning_rate(epoch * len(parts) + step, recipe.epochs * len(parts), recipe)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            with accelerator.autocast():
+                logits = model(images)
+            losses = functional.cross_entropy(logits.float(), y, weight=weights, reduction="none")
+            # Gradients are averaged over processes: each divides by its even share of the batch.
+            whole = _batch_weight(job, samples, parts[step])
+            accelerator.backward(losses.sum() * accelerator.num_processes / whole)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            totals[0] += functional.cross_entropy(logits.detach().float(), y, reduction="sum")
+            totals[1] += (logits.detach().argmax(dim=1) == y).sum()
+            totals[2] += len(y)
     totals = accelerator.reduce(totals, "sum")
     loss_sum, right, seen = totals.tolist()
     if not np.isfinite(loss_sum):
@@ -211,27 +211,23 @@ def _batch_weight(job: Job, samples: Samples, batch: NDArray[np.intp]) -> float:
 @torch.inference_mode()
 def _validate(model: nn.Module, job: Job, accelerator: Accelerator) -> dict[str, float]:
     model.eval()
-    loss = right = 0.0
-    for index in _chunks(len(job.val), job.recipe.batch_size):
-        images, y = _batch(job, job.val, index, accelerator)
-        with accelerator.autocast():
-            logits = model(images)
-        loss += functional.cross_entropy(logits.float(), y, reduction="sum").double().item()
-        right += (logits.argmax(dim=1) == y).sum().item()
+    totals = torch.zeros(2, dtype=torch.float64, device=accelerator.device)
+    starts, size = range(0, len(job.val), job.recipe.batch_size), job.recipe.batch_size
+    parts = [np.arange(start, min(start + size, len(job.val))) for start in starts]
+    with closing(_batches(job, job.val, parts, accelerator)) as given:
+        for images, y in given:
+            with accelerator.autocast():
+                logits = model(images)
+            totals[0] += functional.cross_entropy(logits.float(), y, reduction="sum")
+            totals[1] += (logits.argmax(dim=1) == y).sum()
+    loss, right = totals.tolist()
     return {"val_loss": loss / len(job.val), "val_accuracy": right / len(job.val)}
 
 
-def _chunks(count: int, size: int) -> Iterator[NDArray[np.intp]]:
-    for start in range(0, count, size):
-        yield np.arange(start, min(start + size, count))
-
-
-def _batch(
-    job: Job, samples: Samples, index: NDArray[np.intp], accelerator: Accelerator
-) -> tuple[Tensor, Tensor]:
-    some = samples.take(index)
-    y = torch.from_numpy(job.y[some.rows]).to(accelerator.device)
-    return job.inputs.batch(some, accelerator.device), y
+def _batches(
+    job: Job, samples: Samples, parts: list[NDArray[np.intp]], accelerator: Accelerator
+) -> Generator[tuple[Tensor, Tensor], None, None]:
+    return batches(job.inputs, job.y, samples, parts, accelerator.device, thread=not job.brief)
 
 
 def _generator(*seeds: int) -> torch.Generator:
