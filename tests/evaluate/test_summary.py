@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from magnostic.errors import TableError
@@ -111,6 +112,19 @@ def test_class_of_one_patient_has_no_interval_and_a_warning(three: Predictions) 
     assert recall["low"] is None
     assert "one patient" in recall["reason"]
     assert any(text.startswith("A: test images of one patient") for text in found["warnings"])
+
+
+def test_a_class_with_nothing_right_has_no_limits(drawn: Draw) -> None:
+    """Limits of no width would claim certainty."""
+    table = drawn(1).table
+    scores = [name for name in table if name.startswith("p_")]
+    table["p_A"], table["p_F"] = np.float32(0), table["p_A"] + table["p_F"]
+    table["y_pred"] = [scores[k].removeprefix("p_") for k in table[scores].to_numpy().argmax(1)]
+    by_class = _summary(Predictions(table))["protocols"]["patient"]["by_class"]
+    recall = by_class["A"]["recall"]
+    assert (recall["estimate"], recall["low"], recall["high"]) == (0, None, None)
+    assert recall["reason"] == "the same in every resample"
+    assert by_class["DC"]["recall"]["low"] < by_class["DC"]["recall"]["high"]
 
 
 def test_missing_ids_and_magnifications(three: Predictions) -> None:
