@@ -9,6 +9,8 @@ from matplotlib.figure import Figure
 
 from magnostic.report import figures, style
 
+pytestmark = pytest.mark.whole_figures
+
 _NAMES = ("benign", "malignant", "stage three", "four", "five", "six", "seven", "eight")
 _LONG = tuple(f"tumour stage {name} of the registry" for name in _NAMES)
 
