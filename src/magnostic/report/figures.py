@@ -107,7 +107,7 @@ def confusion(metrics: Mapping[str, Any], name: str, folder: Path) -> Picture:
                     j, i, f"{counts[i, j]:,}", ha="center", va="center", fontsize=size,
                     color="white" if shares[i, j] > 0.65 else INK,
                 )  # fmt: skip
-        axes.set_xticks(range(n), classes, rotation=_slant(classes))
+        axes.set_xticks(range(n), classes, **_slanted(classes))
         axes.set_yticks(range(n), [f"{c}  {t:,}" for c, t in zip(classes, totals, strict=True)])
         axes.set_xlabel("Predicted")
         axes.set_ylabel("True class\n(number of images)")
@@ -130,13 +130,18 @@ def confusion(metrics: Mapping[str, Any], name: str, folder: Path) -> Picture:
         )
 
 
-def _slant(labels: Sequence[str]) -> int:
-    return 0 if max(map(len, labels)) * len(labels) <= 60 else 40
+def _long(labels: Sequence[str]) -> bool:
+    return max(map(len, labels)) * len(labels) > 60
+
+
+def _slanted(labels: Sequence[str]) -> dict[str, Any]:
+    """Class names too long to lie side by side end below their tick."""
+    return {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if _long(labels) else {}
 
 
 def _extra(labels: Sequence[str]) -> float:
     """Inches that slanted class names take from the drawing's height."""
-    return 0.045 * max(map(len, labels)) if _slant(labels) else 0.0
+    return 0.045 * max(map(len, labels)) if _long(labels) else 0.0
 
 
 def classes(metrics: Mapping[str, Any], name: str, folder: Path) -> Picture:
@@ -157,7 +162,7 @@ def classes(metrics: Mapping[str, Any], name: str, folder: Path) -> Picture:
                 if metric["low"] is not None:
                     axes.plot([place] * 2, [metric["low"], metric["high"]], color=INK, lw=0.9)
             axes.bar(0, 0, color=colour, label=METRICS[key])
-        axes.set_xticks(x, labels, rotation=_slant(labels))
+        axes.set_xticks(x, labels, **_slanted(labels))
         axes.set_xlim(-0.6, len(labels) - 0.4)
         axes.set_ylim(0, 1.04)
         axes.grid(axis="y")
