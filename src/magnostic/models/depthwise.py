@@ -49,7 +49,8 @@ class Depthwise(nn.Conv2d):
         if self.same:
             x = pad_same(x, list(self.kernel_size), list(self.stride))
         if not (torch.is_grad_enabled() and x.device.type == "cpu" and _in_bf16(x)):
-            return self._conv_forward(x, self.weight, self.bias)
+            plain: Tensor = self._conv_forward(x, self.weight, self.bias)
+            return plain
         x, weight = x.to(torch.bfloat16), self.weight.to(torch.bfloat16)
         result: Tensor = Gradients.apply(x, weight, self.stride, self.padding)
         return result if self.bias is None else result + self.bias.to(x.dtype)[:, None, None]
@@ -98,7 +99,7 @@ class Gradients(torch.autograd.Function):
         return functional.conv2d(x, weight, None, stride, padding, groups=len(weight))
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         x, weight = ctx.saved_tensors
         of_input, of_weight, *_ = ctx.needs_input_grad
