@@ -23,7 +23,7 @@ def call(*arguments: object) -> int:
 
 VERBS = (
     *("index", "audit", "train", "study", "report", "compare", "robustness"),
-    *("phantom", "demo", "models", "doctor"),
+    *("cache", "phantom", "demo", "models", "doctor"),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from magnostic.data.place import default_folder, is_held
 
 #: Seconds after which an unfinished file that no process holds was left behind by a crash.
 _LEFT: Final = 3600.0
+_NAME: Final = re.compile(r"\.?[0-9a-f]{32}\.")
 
 
 @dataclass(frozen=True)
@@ -50,11 +52,11 @@ def entries(folder: Path | None = None) -> list[Entry]:
     """
     cache = folder or default_folder()
     found = [*_packs(cache / store.FOLDER), *_unfinished(cache)]
-    for path in sorted(cache.glob("*/*.npy")):
+    for path in _ours(cache, "*/*.npy"):
         shape = _shape(path)
         size = " x ".join(map(str, shape[1:])) if shape else ""
         found += _entry(path.parent.name, shape[0] if shape else None, size, "", [path])
-    for path in sorted((cache / known.FOLDER).glob("*.parquet")):
+    for path in _ours(cache, f"{known.FOLDER}/*.parquet"):
         found += _entry(known.FOLDER, _rows(path), "", "", [path])
     return sorted(found, key=lambda entry: (entry.kind, -entry.used, entry.files))
 
@@ -101,7 +103,7 @@ def _aged(entry: Entry, older_than: float | None) -> bool:
 
 
 def _packs(folder: Path) -> Iterator[Entry]:
-    for data in sorted(folder.glob(f"*/*{store.DATA}")):
+    for data in _ours(folder, f"*/*{store.DATA}"):
         size, fit, _ = data.parent.name.split("-")
         index = data.with_suffix(store.INDEX)
         if index.exists():
@@ -114,17 +116,19 @@ def _packs(folder: Path) -> Iterator[Entry]:
 
 def _unfinished(cache: Path) -> Iterator[Entry]:
     """Files whose process ended before it had given them their name or index."""
-    temporary = [*cache.glob(f"{store.FOLDER}/*/*{store.UNFINISHED}")]
-    temporary += [path for path in cache.rglob(".*") if path.is_file()]
-    temporary += [
-        data
-        for data in cache.glob(f"{store.FOLDER}/*/*{store.DATA}")
-        if not data.with_suffix(store.INDEX).exists()
-    ]
+    temporary = _ours(cache, f"{store.FOLDER}/*/*{store.UNFINISHED}")
+    temporary += [*_ours(cache, "*/.*"), *_ours(cache, f"{store.FOLDER}/*/.*")]
+    packs = _ours(cache, f"{store.FOLDER}/*/*{store.DATA}")
+    temporary += [data for data in packs if not data.with_suffix(store.INDEX).exists()]
     for path in temporary:
         for entry in _entry("unfinished", None, "", "", [path]):
             if time.time() - entry.used > _LEFT and not is_held(path):
                 yield entry
+
+
+def _ours(folder: Path, pattern: str) -> list[Path]:
+    """Files named as this package names them, since the folder may hold others' files, too."""
+    return sorted(path for path in folder.glob(pattern) if _NAME.match(path.name))
 
 
 def _entry(

@@ -1,7 +1,7 @@
 """Plain PNG files by libspng, which takes about 0.6 of Pillow's time.
 
 Only what leaves no room for doubt is decoded here: 8-bit RGB, not interlaced, made of chunks that
-mean nothing to the pixels, every checksum right, nothing after the end. PNG is lossless, so that
+mean nothing to the pixels, their checksums right, nothing after the end. PNG is lossless, so that
 the pixels are Pillow's. Everything else is Pillow's to decode or to refuse.
 """
 
@@ -76,7 +76,7 @@ def _plain(data: bytes) -> tuple[int, int] | None:
             if seen == b"after":  # the pixels' chunks stand together
                 return None
             seen = b"pixels"
-        else:  # libspng compares the checksums of the others
+        else:  # the stream of pixels has a checksum of its own
             if struct.unpack_from(">I", data, end - 4)[0] != zlib.crc32(data[place + 4 : end - 4]):
                 return None
             seen = seen and b"after"
