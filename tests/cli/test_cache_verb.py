@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from magnostic.cli import main
+from magnostic import recipe_file
+from magnostic.cli import main, options
 from magnostic.data import Wanted, read_images
 from magnostic.data.derived import derived
+from magnostic.data.pixels import open_pixels
 
 
 def call(*arguments: object) -> int:
@@ -74,3 +76,13 @@ def test_a_second_index_decodes_nothing_unless_told(
     assert call("index", tiny_breakhis) == 0
     with pytest.raises(pytest.fail.Exception, match="decoded"):
         main(["index", str(tiny_breakhis), "--rescan"])
+
+
+def test_a_verb_that_trains_decodes_once(
+    tiny_breakhis: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAGNOSTIC_CACHE", str(tmp_path))
+    recipe = recipe_file.load(Path("probe-lite0"), ["--preprocess.size=32"])
+    images = options.read([tiny_breakhis], "auto", "stop", (), None, recipes=[recipe, recipe])
+    monkeypatch.setattr("magnostic.data.pixels.decode", lambda path: pytest.fail(f"again: {path}"))
+    assert len(open_pixels(images.table, 32, recipe.preprocess.fit).array) == 48

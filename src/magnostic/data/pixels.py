@@ -23,8 +23,9 @@ from PIL import Image
 from magnostic.data.fit import Fit, Size, fit_image
 from magnostic.data.images import GIVEN
 from magnostic.data.place import default_folder
+from magnostic.data.rows import Rows, open_rows
 from magnostic.data.scan import Unusable, announce, decode, pixel_hash
-from magnostic.data.store import VERSION, Rows, Store, Writer, open_rows
+from magnostic.data.store import VERSION, Store, Writer
 from magnostic.errors import DataError, RunFailed
 from magnostic.progress import track
 
