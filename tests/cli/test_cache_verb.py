@@ -72,7 +72,9 @@ def test_a_second_index_decodes_nothing_unless_told(
     tiny_breakhis: Path, filled: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert filled.is_dir()
-    monkeypatch.setattr("magnostic.data.scan.decode", lambda path: pytest.fail(f"decoded {path}"))
+    monkeypatch.setattr(
+        "magnostic.data.scan.decode", lambda path, _: pytest.fail(f"decoded {path}")
+    )
     assert call("index", tiny_breakhis) == 0
     with pytest.raises(pytest.fail.Exception, match="decoded"):
         main(["index", str(tiny_breakhis), "--rescan"])
@@ -84,5 +86,7 @@ def test_a_verb_that_trains_decodes_once(
     monkeypatch.setenv("MAGNOSTIC_CACHE", str(tmp_path))
     recipe = recipe_file.load(Path("probe-lite0"), ["--preprocess.size=32"])
     images = options.read([tiny_breakhis], "auto", "stop", (), None, recipes=[recipe, recipe])
-    monkeypatch.setattr("magnostic.data.pixels.decode", lambda path: pytest.fail(f"again: {path}"))
+    monkeypatch.setattr(
+        "magnostic.data.pixels.decode", lambda path, _: pytest.fail(f"again: {path}")
+    )
     assert len(open_pixels(images.table, 32, recipe.preprocess.fit).array) == 48

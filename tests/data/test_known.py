@@ -24,7 +24,7 @@ class Counted:
         self.paths: list[str] = []
         true = scan.decode
 
-        def decode(path: Path) -> np.ndarray:
+        def decode(path: Path, _: object) -> np.ndarray:
             self.paths.append(path.name)
             return true(path)
 
@@ -127,10 +127,10 @@ def test_an_interrupted_scan_goes_on(tmp_path: Path, photo: Draw, decoded: Count
 
 
 def _interrupting(decode, name):
-    def until(path: Path) -> np.ndarray:
+    def until(path: Path, _: object) -> np.ndarray:
         if path.name == name:
             raise KeyboardInterrupt
-        return decode(path)
+        return decode(path, None)
 
     return until
 

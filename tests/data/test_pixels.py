@@ -30,7 +30,7 @@ def test_a_second_start_decodes_nothing(
 ) -> None:
     table = read_images(tiny_breakhis).table
     first = open_pixels(table, 32, "crop", tmp_path)
-    monkeypatch.setattr("magnostic.data.pixels.decode", lambda _: pytest.fail("decoded again"))
+    monkeypatch.setattr("magnostic.data.pixels.decode", lambda *_: pytest.fail("decoded again"))
     shuffled = table.sample(frac=1, random_state=0).reset_index(drop=True)
     again = open_pixels(shuffled, 32, "crop", tmp_path)
     assert np.array_equal(first.array, again.array)

@@ -33,7 +33,7 @@ def _expected(table: pd.DataFrame, size: int = 32) -> np.ndarray:
 
 def _refuse(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (pixels, scan):
-        monkeypatch.setattr(module, "decode", lambda path: pytest.fail(f"decoded {path}"))
+        monkeypatch.setattr(module, "decode", lambda path, _: pytest.fail(f"decoded {path}"))
 
 
 def test_the_index_fills_the_cache_from_one_decoding(
@@ -41,7 +41,7 @@ def test_the_index_fills_the_cache_from_one_decoding(
 ) -> None:
     monkeypatch.setenv("MAGNOSTIC_CACHE", str(tmp_path))
     seen, true = [], scan.decode
-    monkeypatch.setattr(scan, "decode", lambda path: seen.append(path) or true(path))
+    monkeypatch.setattr(scan, "decode", lambda path, _: seen.append(path) or true(path))
     keep = [Wanted(32, "squeeze"), Wanted((24, 40), "pad")]
     table = read_images(tiny_breakhis, keep=keep).table
     assert len(seen) == 48
@@ -57,7 +57,7 @@ def test_a_subset_and_a_grown_set_decode_nothing_twice(
 ) -> None:
     open_pixels(table[:30], 32, "squeeze", tmp_path)
     seen, true = [], pixels.decode
-    monkeypatch.setattr(pixels, "decode", lambda path: seen.append(path) or true(path))
+    monkeypatch.setattr(pixels, "decode", lambda path, _: seen.append(path) or true(path))
     subset = open_pixels(table[5:15], 32, "squeeze", tmp_path)
     assert np.array_equal(subset.array, _expected(table[5:15]))
     assert not seen
@@ -181,7 +181,7 @@ def test_an_interrupted_filling_goes_on(
 ) -> None:
     true, left = pixels.decode, iter(range(20))
 
-    def decode(path: Path) -> np.ndarray:
+    def decode(path: Path, _: object) -> np.ndarray:
         if next(left, None) is None:
             raise KeyboardInterrupt
         return true(path)
@@ -190,7 +190,7 @@ def test_an_interrupted_filling_goes_on(
     with pytest.raises(KeyboardInterrupt):
         open_pixels(table, 32, "squeeze", tmp_path)
     seen: list[Path] = []
-    monkeypatch.setattr(pixels, "decode", lambda path: seen.append(path) or true(path))
+    monkeypatch.setattr(pixels, "decode", lambda path, _: seen.append(path) or true(path))
     assert np.array_equal(open_pixels(table, 32, "squeeze", tmp_path).array, _expected(table))
     assert len(seen) == 28
 

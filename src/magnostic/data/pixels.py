@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, cast
 
@@ -23,6 +23,7 @@ from PIL import Image
 from magnostic.data.fit import Fit, Size, fit_image
 from magnostic.data.images import GIVEN
 from magnostic.data.place import default_folder
+from magnostic.data.png import Scratch
 from magnostic.data.rows import Rows, open_rows
 from magnostic.data.scan import Unusable, announce, decode, pixel_hash
 from magnostic.data.store import VERSION, Store, Writer
@@ -100,12 +101,13 @@ class _Photographs:
     hashes: Sequence[str]
     size: Size
     fit: Fit
+    scratch: Scratch = field(default_factory=Scratch)
 
     def __call__(self, position: int) -> NDArray[np.uint8]:
         """Decode one; DataError where it is gone or is another."""
         path, expected = self.paths[position], self.hashes[position]
         try:
-            pixels = decode(Path(path))
+            pixels = decode(Path(path), self.scratch)
         except Unusable as fault:
             raise DataError(f"{path}: {fault}; index the data again") from None
         if not expected.startswith(GIVEN) and pixel_hash(pixels) != expected:

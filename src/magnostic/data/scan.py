@@ -8,6 +8,7 @@ trained on, the same pass fills the pixel cache.
 from __future__ import annotations
 
 import codecs
+import functools
 import hashlib
 import os
 import warnings
@@ -72,12 +73,15 @@ def _unreadable(error: OSError) -> None:
     raise DataError(f"{error.filename}: cannot be read ({error.strerror}); mend its permissions")
 
 
-def decode(path: Path) -> NDArray[np.uint8]:
-    """The photograph's pixels, uint8 [H, W, 3]; Unusable where it is no whole RGB image."""
+def decode(path: Path, scratch: png.Scratch | None = None) -> NDArray[np.uint8]:
+    """The photograph's pixels, uint8 [H, W, 3]; Unusable where it is no whole RGB image.
+
+    With ``scratch`` they may be written over when the thread decodes the next file.
+    """
     try:
         if path.stat().st_size == 0:
             raise Unusable("empty file", "0 bytes; copy or download it again")
-        plain = png.decode(path, MAX_PIXELS)
+        plain = png.decode(path, MAX_PIXELS, scratch)
         if plain is not None:
             return plain
         with Image.open(path) as image:
@@ -154,12 +158,12 @@ class Scanner:
                 warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
                 writers = [stack.enter_context(w) for w in self._writers(len(paths))]
                 pool = stack.enter_context(ThreadPoolExecutor(self.workers or os.cpu_count()))
-                batches = (paths[i : i + _BATCH] for i in range(0, len(paths), _BATCH))
-                scanned = (
-                    one
-                    for batch in batches  # so that few results wait at a time
-                    for one in pool.map(lambda path: _scan_one(path, self.keep, writers), batch)
+                one = functools.partial(
+                    _scan_one, keep=self.keep, writers=writers, scratch=png.Scratch()
                 )
+                batches = (paths[i : i + _BATCH] for i in range(0, len(paths), _BATCH))
+                # Batches, so that few results wait at a time.
+                scanned = (told for batch in batches for told in pool.map(one, batch))
                 yield from track(scanned, "decoding images", len(paths))
         finally:
             ImageFile.LOAD_TRUNCATED_IMAGES = lenient
@@ -184,9 +188,11 @@ def scan(paths: Sequence[Path], workers: int = 0) -> list[Scanned | BadFile]:
     return Scanner(workers).scan(paths)
 
 
-def _scan_one(path: Path, keep: Sequence[Wanted], writers: Sequence[Writer]) -> Scanned | BadFile:
+def _scan_one(
+    path: Path, keep: Sequence[Wanted], writers: Sequence[Writer], scratch: png.Scratch
+) -> Scanned | BadFile:
     try:
-        pixels = decode(path)
+        pixels = decode(path, scratch)
     except Unusable as bad:
         return BadFile(path.as_posix(), bad.fault, bad.detail)
     found = Scanned(pixels.shape[1], pixels.shape[0], pixel_hash(pixels))
