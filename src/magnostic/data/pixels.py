@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -142,7 +142,9 @@ def _fill(
                 writer.add(names[position], pixels)
 
 
-def _decoded(photographs: _Photographs, positions: Sequence[int]) -> Iterator[NDArray[np.uint8]]:
+def _decoded(
+    photographs: _Photographs, positions: Sequence[int]
+) -> Generator[NDArray[np.uint8], None, None]:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         # Chunks bound the decoded images that wait in memory.
         chunks = (positions[i : i + 256] for i in range(0, len(positions), 256))

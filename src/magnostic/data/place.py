@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
 
-try:
-    import fcntl
-except ImportError:  # no such locks on this system: what is in use can't be known
-    fcntl = None  # type: ignore[assignment]
+#: Advisory locks; None on a system without them, where what is in use can't be known.
+fcntl: Any = import_module("fcntl") if find_spec("fcntl") else None
 
 
 def default_folder() -> Path:

@@ -12,13 +12,15 @@ import struct
 import threading
 import zlib
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 try:
-    from imagecodecs import spng_decode
+    import imagecodecs
+
+    spng_decode: Any = imagecodecs.spng_decode
 except ImportError:  # the extra ``fast`` is not installed: Pillow decodes all
     spng_decode = None
 

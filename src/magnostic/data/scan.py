@@ -12,7 +12,7 @@ import functools
 import hashlib
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -148,7 +148,7 @@ class Scanner:
                 known.write()
         return [told for told in found if told is not None]
 
-    def _decode(self, paths: Sequence[Path]) -> Iterator[Scanned | BadFile]:
+    def _decode(self, paths: Sequence[Path]) -> Generator[Scanned | BadFile, None, None]:
         lenient = ImageFile.LOAD_TRUNCATED_IMAGES
         ImageFile.LOAD_TRUNCATED_IMAGES = False  # another library may have switched it on
         try:
@@ -177,10 +177,12 @@ class Scanner:
 
 
 def announce(photographs: int, size: Size, store: Store) -> None:
-    """Say how much will be decoded and written."""
+    """Say how much will be decoded and written, if it is worth a word."""
     height, width = sides(size)
     megabytes = photographs * store.row_bytes / 2**20
-    say(f"decoding {photographs} photographs to {height} x {width} px ({megabytes:.0f} MiB cache)")
+    if megabytes >= 1:
+        what = f"decoding {photographs} photographs to {height} x {width} px"
+        say(f"{what} ({megabytes:.0f} MiB cache)")
 
 
 def scan(paths: Sequence[Path], workers: int = 0) -> list[Scanned | BadFile]:

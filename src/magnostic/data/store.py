@@ -141,7 +141,7 @@ class Writer:
 
     def add(self, name: bytes, pixels: Photographs) -> None:
         """Write a photograph that was lacking."""
-        content = memoryview(np.ascontiguousarray(pixels)).cast("B")
+        content = np.ascontiguousarray(pixels).data.cast("B")
         crc32 = zlib.crc32(content)
         with self._lock:
             place = len(self._names) * self._store.row_bytes
