@@ -25,7 +25,7 @@ def call(*arguments: object) -> int:
 
 VERBS = (
     *("index", "audit", "train", "study", "report", "compare", "robustness"),
-    *("phantom", "demo", "recipes", "models", "doctor"),
+    *("cache", "phantom", "demo", "recipes", "models", "doctor"),
 )
 
 

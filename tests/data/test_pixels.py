@@ -22,7 +22,7 @@ def test_rows_are_the_photographs(tiny_breakhis: Path, tmp_path: Path) -> None:
     for place in (0, 17, 47):
         expected = fit_image(Image.open(table["path"].iloc[place]), 32, "squeeze")
         assert np.array_equal(pixels.array[rows[place]], expected)
-    assert not pixels.array.flags.writeable
+    assert not hasattr(pixels.array, "__setitem__")
 
 
 def test_a_second_start_decodes_nothing(
@@ -30,7 +30,7 @@ def test_a_second_start_decodes_nothing(
 ) -> None:
     table = read_images(tiny_breakhis).table
     first = open_pixels(table, 32, "crop", tmp_path)
-    monkeypatch.setattr("magnostic.data.pixels.decode", lambda _: pytest.fail("decoded again"))
+    monkeypatch.setattr("magnostic.data.pixels.decode", lambda *_: pytest.fail("decoded again"))
     shuffled = table.sample(frac=1, random_state=0).reset_index(drop=True)
     again = open_pixels(shuffled, 32, "crop", tmp_path)
     assert np.array_equal(first.array, again.array)
@@ -85,7 +85,7 @@ def test_a_photograph_that_changed_is_refused(tiny_breakhis: Path, tmp_path: Pat
     other.unlink()
     with pytest.raises(DataError, match=r"other\.png.*index the data again"):
         open_pixels(table, 32, "squeeze", tmp_path)
-    assert not list((tmp_path / "pixels").iterdir()), "nothing half-written"
+    assert not list(tmp_path.rglob("*.tmp")), "nothing half-written"
 
 
 def test_hashes_of_a_manifest_do_not_give_old_pixels(tmp_path: Path) -> None:
@@ -94,7 +94,8 @@ def test_hashes_of_a_manifest_do_not_give_old_pixels(tmp_path: Path) -> None:
     seen = []
     for grey in (10, 200):
         Image.fromarray(np.full((8 + grey, 8, 3), grey, dtype=np.uint8)).save(photo)
-        seen.append(open_pixels(read_images(manifest).table, 32, "squeeze", tmp_path).array.mean())
+        pixels = open_pixels(read_images(manifest).table, 32, "squeeze", tmp_path)
+        seen.append(np.asarray(pixels.array).mean())
     assert seen == [10, 200]
 
 
@@ -104,7 +105,7 @@ def test_a_full_disk_names_the_space_needed(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(np.lib.format, "open_memmap", full)
+    monkeypatch.setattr("os.pwrite", full)
     with pytest.raises(RunFailed, match=r"cannot write .* MiB.*MAGNOSTIC_CACHE"):
         open_pixels(read_images(tiny_breakhis).table, 32, "squeeze", tmp_path)
 

@@ -41,6 +41,7 @@ _VERBS = {
     "compare": "Say which of two or more runs is better on the same images, and how sure that is.",
     "robustness": "Test a run's models on shifted photographs: stain, light, blur, JPEG, zoom.",
     "report": "Write the report of a run again.",
+    "cache": "List or remove what is kept for later runs: decoded photographs, features.",
     "phantom": "Write synthetic photographs in the BreakHis tree.",
     "demo": "The main job on the phantom, with nothing to download.",
     "recipes": "List the recipes and studies that go by name, and what each is.",

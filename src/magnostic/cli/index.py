@@ -20,10 +20,12 @@ def index(
     on_bad: options.OnBad = "stop",
     column: options.Columns = (),
     label_map: options.LabelMap = None,
+    rescan: options.Rescan = False,
 ) -> None:
     """Read one or several data sets and print what they hold, beside the paper's Table I.
 
-    Every photograph is decoded and hashed; bad files are listed.
+    Every photograph is decoded and hashed, unless an earlier command did so and the file has not
+    changed since; bad files are listed.
 
     Parameters
     ----------
@@ -37,7 +39,7 @@ def index(
 
     if out is not None:
         _check_out(out, data)
-    images = options.read(data, format, on_bad, column, label_map)
+    images = options.read(data, format, on_bad, column, label_map, rescan=rescan)
     Console().print(summary.render(images))
     if out is not None:
         images.write(out)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,6 +12,7 @@ from magnostic.errors import BadInput
 
 if TYPE_CHECKING:
     from magnostic.data.images import Images
+    from magnostic.recipe import Recipe
 
 DataPaths = Annotated[
     tuple[Path, ...],
@@ -46,6 +47,14 @@ LabelMap = Annotated[
         "malignant, another label, or null to leave its images out}}.",
     ),
 ]
+Rescan = Annotated[
+    bool,
+    Parameter(
+        help="Decode every file anew, also those whose size and times are as they were when they "
+        "were last indexed.",
+        negative="",
+    ),
+]
 
 
 def read(
@@ -54,9 +63,15 @@ def read(
     on_bad: OnBad,
     columns: Sequence[str],
     label_map: Path | None,
+    *,
+    rescan: bool = False,
+    recipes: Iterable[Recipe] = (),
 ) -> Images:
-    """The images table of one or several data sources."""
-    from magnostic.data import read_sets
+    """The images table of one or several data sources.
+
+    What ``recipes`` will ask of the pixel cache is put there by the same decoding.
+    """
+    from magnostic.data import Wanted, read_sets
 
     mapping = {}
     for pair in columns:
@@ -64,4 +79,13 @@ def read(
         if not equals:
             raise BadInput(f"--column {pair}: expected ours=theirs, e.g. --column label=diagnosis")
         mapping[ours] = theirs
-    return read_sets(data, format=reader, on_bad=on_bad, columns=mapping, label_map=label_map)
+    keep = dict.fromkeys(Wanted(r.preprocess.size, r.preprocess.fit) for r in recipes)
+    return read_sets(
+        data,
+        format=reader,
+        on_bad=on_bad,
+        columns=mapping,
+        label_map=label_map,
+        keep=tuple(keep),
+        rescan=rescan,
+    )

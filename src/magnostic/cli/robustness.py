@@ -19,6 +19,7 @@ def robustness(
     on_bad: options.OnBad = "stop",
     column: options.Columns = (),
     label_map: options.LabelMap = None,
+    rescan: options.Rescan = False,
 ) -> None:
     """Test stored models on shifted test photographs, and report how far they fall.
 
@@ -74,7 +75,7 @@ def robustness(
         if not done:
             raise BadInput(f"{run}: no run of this study is done; carry it out first")
         folders = [run / path for path in done]
-    images = options.read(data, format, on_bad, column, label_map)
+    images = options.read(data, format, on_bad, column, label_map, rescan=rescan)
     for number, folder in enumerate(folders, start=1):
         if is_study:
             say(f"[{number}/{len(folders)}] {folder.name}")

@@ -27,6 +27,7 @@ def study(
     format: options.Format = "auto",  # noqa: A002
     column: options.Columns = (),
     label_map: options.LabelMap = None,
+    rescan: options.Rescan = False,
 ) -> None:
     """Carry out every run of a study and write one report of all, beside the published figures.
 
@@ -59,7 +60,15 @@ def study(
     policies = sorted({entry.recipe.data.on_bad for entry in entries})
     if len(policies) > 1:
         raise BadInput("the rows differ in data.on_bad, and share one data set; give --on-bad")
-    images = options.read(data, format, policies[0], column, label_map)
+    images = options.read(
+        data,
+        format,
+        policies[0],
+        column,
+        label_map,
+        rescan=rescan,
+        recipes=[] if plan else [entry.recipe for entry in select(entries, only)],
+    )
     folder = out or Path("runs") / read.name
     if plan:
         from magnostic.study.plan import plan as make_plan

@@ -21,6 +21,7 @@ def train(
     format: options.Format = "auto",  # noqa: A002
     column: options.Columns = (),
     label_map: options.LabelMap = None,
+    rescan: options.Rescan = False,
 ) -> None:
     """Carry out a recipe and write a run folder with model, predictions, audit and report.
 
@@ -48,5 +49,7 @@ def train(
     given += ["--split.strict=true"] if strict else []
     given += [f"--data.on_bad={on_bad}"] if on_bad else []
     experiment = recipes.load(recipe, given)
-    images = options.read(data, format, experiment.data.on_bad, column, label_map)
+    images = options.read(
+        data, format, experiment.data.on_bad, column, label_map, rescan=rescan, recipes=[experiment]
+    )
     print_results(run(experiment, images, out, resume=resume))

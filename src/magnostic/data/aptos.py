@@ -18,7 +18,7 @@ import pandas as pd
 from magnostic.data.assemble import Found, assemble
 from magnostic.data.images import BadFile, Images
 from magnostic.data.manifest import load
-from magnostic.data.scan import scan
+from magnostic.data.scan import Scanner
 from magnostic.errors import DataError
 
 TABLE: Final = "train.csv"
@@ -37,7 +37,7 @@ def looks_like(root: Path) -> bool:
     return all(name in header for name in _COLUMNS.values())
 
 
-def read(root: Path, on_bad: str, workers: int) -> Images:
+def read(root: Path, on_bad: str, scanner: Scanner) -> Images:
     """The images table of an APTOS folder.
 
     Bad are a row whose file is missing or whose grade is none of :data:`GRADES`, an id that stands
@@ -79,7 +79,7 @@ def read(root: Path, on_bad: str, workers: int) -> Images:
             "source": "aptos",
         }
     )
-    return assemble(Found(root, frame, scan(files, workers), bad), on_bad)
+    return assemble(Found(root, frame, scanner.scan(files), bad), on_bad)
 
 
 def _faults(raw: pd.DataFrame, present: dict[str, Path]) -> dict[int, tuple[str, str]]:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from magnostic.data.images import COLUMNS, BadFile, Images
-from magnostic.data.scan import Scanned
+from magnostic.data.known import Scanned
 from magnostic.errors import DataError
 
 _SHOWN: Final = 20

@@ -21,7 +21,7 @@ import pandas as pd
 
 from magnostic.data.assemble import Found, assemble
 from magnostic.data.images import BadFile, Images
-from magnostic.data.scan import scan
+from magnostic.data.scan import Scanner
 from magnostic.errors import DataError
 from magnostic.taxonomy import BY_CODE, BY_FOLDER, CODES, MAGNIFICATIONS, MALIGNANCIES, TumourType
 
@@ -119,7 +119,7 @@ def looks_like(root: Path, files: Iterable[Path]) -> bool:
     return False
 
 
-def read(root: Path, files: list[Path], on_bad: str, workers: int) -> Images:
+def read(root: Path, files: list[Path], on_bad: str, scanner: Scanner) -> Images:
     """The images table of the BreakHis files found below ``root``.
 
     Names and every folder level present must agree, and a name may stand only once; what does
@@ -151,7 +151,7 @@ def read(root: Path, files: list[Path], on_bad: str, workers: int) -> Images:
     frame["path"] = [file.as_posix() for file, _ in named]
     frame["source"] = [_source(file.parent) for file, _ in named]
     phantom = frame["source"] != "breakhis"
-    scanned = scan([file for file, _ in named], workers)
+    scanned = scanner.scan([file for file, _ in named])
     return assemble(Found(root, frame, scanned, bad, synthetic=bool(phantom.any())), on_bad)
 
 

@@ -5,7 +5,9 @@ The key names everything that the array depends on, so that a file is either rig
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from magnostic.data.pixels import default_folder
+from magnostic.data.place import default_folder
 from magnostic.errors import RunFailed
 from magnostic.files import whole_file
 from magnostic.progress import say
@@ -29,13 +31,15 @@ def derived(
         key: text that names all that the array depends on; hashed into the file's name.
         rows: its length; a stored one of another length is computed anew.
         compute: gives the array.
-        folder: the cache; by default :func:`magnostic.data.pixels.default_folder`.
+        folder: the cache; by default :func:`magnostic.data.place.default_folder`.
     """
     digest = hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
     path = (folder or default_folder()) / kind / f"{digest}.npy"
     try:
         stored: NDArray[Any] = np.load(path)
         if len(stored) == rows:
+            with contextlib.suppress(OSError):
+                os.utime(path)  # so that it shows when it was last used
             return stored
     except FileNotFoundError:
         pass

@@ -9,11 +9,11 @@ import pandas as pd
 from magnostic.data.assemble import Found, assemble
 from magnostic.data.images import BadFile, Images
 from magnostic.data.labels import known_labels
-from magnostic.data.scan import scan
+from magnostic.data.scan import Scanner
 from magnostic.errors import DataError
 
 
-def read(root: Path, files: list[Path], on_bad: str, workers: int) -> Images:
+def read(root: Path, files: list[Path], on_bad: str, scanner: Scanner) -> Images:
     """The images table of a folder of class folders.
 
     ``image_id`` is the path below ``root``; ``label`` the class folder's name.
@@ -38,5 +38,5 @@ def read(root: Path, files: list[Path], on_bad: str, workers: int) -> Images:
             "source": root.name,
         }
     ).assign(**known_labels(label))
-    scanned = scan(inside, workers)
+    scanned = scanner.scan(inside)
     return assemble(Found(root, frame, scanned, bad), on_bad)

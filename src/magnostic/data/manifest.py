@@ -22,7 +22,8 @@ import pandas as pd
 from magnostic.data import labels
 from magnostic.data.assemble import Found, assemble
 from magnostic.data.images import GIVEN, BadFile, Images
-from magnostic.data.scan import Scanned, scan
+from magnostic.data.known import Scanned
+from magnostic.data.scan import Scanner
 from magnostic.errors import DataError, did_you_mean
 
 REQUIRED: Final = ("path", "label")
@@ -50,7 +51,7 @@ class Reader(Protocol):
     def __iter__(self) -> Iterator[list[str]]: ...
 
 
-def read(source: Path, columns: Mapping[str, str] | None, on_bad: str, workers: int) -> Images:
+def read(source: Path, columns: Mapping[str, str] | None, on_bad: str, scanner: Scanner) -> Images:
     """The images table of a manifest.
 
     A slide stands in for a missing patient; a missing accession stays missing. Types and
@@ -75,7 +76,7 @@ def read(source: Path, columns: Mapping[str, str] | None, on_bad: str, workers: 
     need = frame[["pixel_hash", "width", "height"]].isna().any(axis=1).to_numpy()
     frame["pixel_hash"] = GIVEN + frame["pixel_hash"]
     if need.any():
-        scanned = scan([Path(p) for p in frame.loc[need, "path"]], workers)
+        scanned = scanner.scan([Path(p) for p in frame.loc[need, "path"]])
         whole = [s if isinstance(s, Scanned) else Scanned(0, 0, "") for s in scanned]
         frame.loc[need, "pixel_hash"] = [s.pixel_hash for s in whole]
         frame.loc[need, "width"] = [s.width for s in whole]

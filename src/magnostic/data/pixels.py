@@ -1,36 +1,39 @@
 """The pixel cache: each photograph decoded once, to the network's input size, memory-mapped.
 
-One ``.npy`` file (uint8 [N, height, width, 3], RGB) for a set of photographs, size and fit. The key
-is a hash of the sorted pixel hashes, so any run over the same photographs shares it, whatever their
-names. It is written under a temporary name and renamed: a half-written cache never exists.
+Photographs are kept by the hash of their pixels (:mod:`magnostic.data.store`), so any run over the
+same ones shares them, whatever their names and whatever else is in the data set.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Final, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
+from magnostic.data.fit import Fit, Size, fit_image
 from magnostic.data.images import GIVEN
-from magnostic.data.scan import Unusable, decode, pixel_hash
+from magnostic.data.place import default_folder
+from magnostic.data.png import Scratch
+from magnostic.data.rows import Rows, open_rows
+from magnostic.data.scan import Unusable, announce, decode, pixel_hash
+from magnostic.data.store import VERSION, Store, Writer
 from magnostic.errors import DataError, RunFailed
-from magnostic.files import whole_file
-from magnostic.progress import say, track
+from magnostic.progress import track
 
-Fit = Literal["squeeze", "crop", "pad"]
-#: Input of a network, pixels: the side of a square, or height and width.
-Size = int | tuple[int, int]
-#: Part of the key: to be raised when the same photograph would give other pixels.
-_VERSION = 1
+__all__ = ["Fit", "Pixels", "Size", "default_folder", "fit_image", "open_pixels"]
+
+#: Times that the cache is filled again because another process removed what was found in it.
+_TRIES: Final = 3
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,9 @@ class Pixels:
     """The cached array and the row of each photograph in it.
 
     Attributes:
-        array: uint8 [M, height, width, 3], RGB.
+        array: uint8 [M, height, width, 3], RGB, read-only. It is a :class:`Rows`, which is typed
+            as the array that it stands for: it has a length, shape and dtype, and is indexed,
+            taken from and gone through along its first axis.
         hashes: pixel hash of each row.
         key: names the photographs, size and fit; for what is computed from the array.
     """
@@ -55,38 +60,28 @@ class Pixels:
         return rows
 
 
-def default_folder() -> Path:
-    """``$MAGNOSTIC_CACHE``, or ``magnostic`` in the user's cache folder."""
-    chosen = os.environ.get("MAGNOSTIC_CACHE")
-    if chosen:
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "magnostic"
-
-
-def sides(size: Size) -> tuple[int, int]:
-    """Height and width."""
-    return (size, size) if isinstance(size, int) else size
-
-
 def open_pixels(table: pd.DataFrame, size: Size, fit: Fit, folder: Path | None = None) -> Pixels:
-    """Pixels of all photographs of an images table, from the cache or decoded now.
+    """Pixels of all photographs of an images table, from the cache; those it lacks are decoded now.
 
-    Raises DataError when a file is gone or is no longer the one that was indexed.
+    Raises DataError when a file is gone or is no longer the one that was indexed, RunFailed when
+    the disk is full.
     """
     unique = table.drop_duplicates("pixel_hash").sort_values("pixel_hash")
     key = hashlib.blake2b(digest_size=16)
-    key.update(f"{_VERSION} {size} {fit} bilinear".encode())
+    key.update(f"{VERSION} {size} {fit} bilinear".encode())
     key.update("".join(unique["pixel_hash"]).encode())
-    for brought in unique.loc[unique["pixel_hash"].str.startswith(GIVEN), "path"]:
+    names = [pixels.encode() for pixels in unique["pixel_hash"]]
+    brought = unique["pixel_hash"].str.startswith(GIVEN).to_numpy()
+    for place in np.flatnonzero(brought):
         # Not checked against the file's pixels, so the file itself must be the one cached.
-        key.update(f"{brought} {_stamp(Path(brought))}".encode())
-    path = (folder or default_folder()) / "pixels" / f"{key.hexdigest()}.npy"
-    shape = (len(unique), *sides(size), 3)
-    if not path.exists():
-        _fill(path, unique, shape, fit)
-    array = np.load(path, mmap_mode="r")
-    if array.shape != shape or array.dtype != np.uint8:
-        raise DataError(f"pixel cache {path.name} is damaged; delete it and run again")
+        path = str(unique["path"].iloc[place])
+        stamp = f"{path} {_stamp(Path(path))}".encode()
+        key.update(stamp)
+        names[place] = hashlib.blake2b(names[place] + stamp, digest_size=16).hexdigest().encode()
+    photographs = _Photographs(unique["path"].tolist(), unique["pixel_hash"].tolist(), size, fit)
+    store = Store.of(size, fit, folder)
+    rows = _rows(store, names, photographs)
+    array = cast("NDArray[np.uint8]", rows)
     return Pixels(array, pd.Index(unique["pixel_hash"]), key.hexdigest())
 
 
@@ -98,65 +93,61 @@ def _stamp(path: Path) -> str:
     return f"{status.st_size} {status.st_mtime_ns}"
 
 
-def fit_image(image: Image.Image, size: Size, fit: Fit) -> NDArray[np.uint8]:
-    """RGB image -> uint8 [height, width, 3], antialiased bilinear.
+@dataclass(frozen=True)
+class _Photographs:
+    """Files by their position, the hashes that they must have, and what is made of them."""
 
-    ``squeeze`` changes the aspect ratio to that of the input (the paper: a square); ``crop`` covers
-    the input and takes the centre; ``pad`` fits into it and leaves equal black bars, so that
-    nothing is lost and a round field of view stays round.
-    """
-    height, width = sides(size)
-    if fit == "squeeze":
-        resized = image.resize((width, height), Image.Resampling.BILINEAR)
-    elif fit == "crop":
-        resized = ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
-    else:
-        resized = _letterbox(image, height, width)
-    return np.asarray(resized, dtype=np.uint8)
+    paths: Sequence[str]
+    hashes: Sequence[str]
+    size: Size
+    fit: Fit
+    scratch: Scratch = field(default_factory=Scratch)
 
-
-def _letterbox(image: Image.Image, height: int, width: int) -> Image.Image:
-    scale = min(width / image.width, height / image.height)
-    # Not ImageOps.pad, which rounds the short side of a very thin image to nothing and fails.
-    inner = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    whole = Image.new("RGB", (width, height))
-    inside = image.resize(inner, Image.Resampling.BILINEAR)
-    whole.paste(inside, ((width - inner[0]) // 2, (height - inner[1]) // 2))
-    return whole
-
-
-def _fill(path: Path, unique: pd.DataFrame, shape: tuple[int, int, int, int], fit: Fit) -> None:
-    say(
-        f"decoding {shape[0]} photographs to {shape[1]} x {shape[2]} px "
-        f"({np.prod(shape) / 2**20:.0f} MiB cache)"
-    )
-    try:
-        with whole_file(path) as temporary:
-            array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-            for row, pixels in enumerate(_decoded(unique, shape[1:3], fit)):
-                array[row] = pixels
-            array.flush()
-            del array
-    except OSError as error:
-        raise RunFailed(
-            f"pixel cache: cannot write {np.prod(shape) / 2**20:.0f} MiB to {path.parent} "
-            f"({error.strerror}); free space or set MAGNOSTIC_CACHE to another folder"
-        ) from None
-
-
-def _decoded(unique: pd.DataFrame, size: Size, fit: Fit) -> Iterator[NDArray[np.uint8]]:
-    def one(item: tuple[str, str]) -> NDArray[np.uint8]:
-        path, expected = item
+    def __call__(self, position: int) -> NDArray[np.uint8]:
+        """Decode one; DataError where it is gone or is another."""
+        path, expected = self.paths[position], self.hashes[position]
         try:
-            pixels = decode(Path(path))
+            pixels = decode(Path(path), self.scratch)
         except Unusable as fault:
             raise DataError(f"{path}: {fault}; index the data again") from None
         if not expected.startswith(GIVEN) and pixel_hash(pixels) != expected:
             raise DataError(f"{path}: changed since it was indexed; index the data again")
-        return fit_image(Image.fromarray(pixels), size, fit)
+        return fit_image(Image.fromarray(pixels), self.size, self.fit)
 
-    items = list(zip(unique["path"], unique["pixel_hash"], strict=True))
+
+def _rows(store: Store, names: Sequence[bytes], photographs: _Photographs) -> Rows:
+    for _ in range(_TRIES):
+        try:
+            rows, missing = open_rows(store, names, photographs)
+        except FileNotFoundError:
+            continue
+        if rows is not None:
+            return rows
+        assert missing is not None
+        _fill(store, names, photographs, missing.tolist())
+    raise RunFailed(
+        f"pixel cache: what is written to {store.folder} does not stay there; stop what removes it "
+        "or set MAGNOSTIC_CACHE to another folder"
+    )
+
+
+def _fill(
+    store: Store, names: Sequence[bytes], photographs: _Photographs, missing: Sequence[int]
+) -> None:
+    store.require_space(len(missing))
+    announce(len(missing), photographs.size, store)
+    with Writer(store) as writer, closing(_decoded(photographs, missing)) as decoded:
+        for position, pixels in zip(missing, decoded, strict=True):
+            if writer.lacks(names[position]):
+                writer.add(names[position], pixels)
+
+
+def _decoded(
+    photographs: _Photographs, positions: Sequence[int]
+) -> Generator[NDArray[np.uint8], None, None]:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         # Chunks bound the decoded images that wait in memory.
-        chunks = (items[i : i + 256] for i in range(0, len(items), 256))
-        yield from track((p for c in chunks for p in pool.map(one, c)), "decoding", len(items))
+        chunks = (positions[i : i + 256] for i in range(0, len(positions), 256))
+        yield from track(
+            (p for c in chunks for p in pool.map(photographs, c)), "decoding", len(positions)
+        )

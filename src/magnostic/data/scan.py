@@ -1,28 +1,35 @@
 """Finding image files and decoding every one of them in full, in parallel.
 
 A file that opens may still be cut off or hold something else than an 8-bit RGB photograph, so
-the scan decodes all pixels once and keeps their hash and size.
+the scan decodes all pixels once and keeps their hash and size. Where it is known what sizes will be
+trained on, the same pass fills the pixel cache.
 """
 
 from __future__ import annotations
 
 import codecs
+import functools
 import hashlib
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
+from magnostic.data import png
+from magnostic.data.fit import Fit, Size, fit_image, sides
 from magnostic.data.images import BadFile
+from magnostic.data.known import Known, Scanned, Stamp
+from magnostic.data.store import Store, Writer
 from magnostic.errors import DataError
-from magnostic.progress import track
+from magnostic.progress import say, track
 
 EXTENSIONS: Final = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 #: Pixels beyond which a file is refused before it is decoded (Pillow's own hard limit).
@@ -42,13 +49,11 @@ class Unusable(Exception):
         self.detail = detail
 
 
-@dataclass(frozen=True)
-class Scanned:
-    """What decoding one file told: size in pixels and the hash of the pixels."""
+class Wanted(NamedTuple):
+    """A size and fit at which photographs will be asked of the pixel cache."""
 
-    width: int
-    height: int
-    pixel_hash: str
+    size: Size
+    fit: Fit
 
 
 def find_images(root: Path) -> list[Path]:
@@ -68,11 +73,17 @@ def _unreadable(error: OSError) -> None:
     raise DataError(f"{error.filename}: cannot be read ({error.strerror}); mend its permissions")
 
 
-def decode(path: Path) -> NDArray[np.uint8]:
-    """The photograph's pixels, uint8 [H, W, 3]; Unusable where it is no whole RGB image."""
+def decode(path: Path, scratch: png.Scratch | None = None) -> NDArray[np.uint8]:
+    """The photograph's pixels, uint8 [H, W, 3]; Unusable where it is no whole RGB image.
+
+    With ``scratch`` they may be written over when the thread decodes the next file.
+    """
     try:
         if path.stat().st_size == 0:
             raise Unusable("empty file", "0 bytes; copy or download it again")
+        plain = png.decode(path, MAX_PIXELS, scratch)
+        if plain is not None:
+            return plain
         with Image.open(path) as image:
             _refuse(image)
             image.load()
@@ -95,35 +106,103 @@ def pixel_hash(pixels: NDArray[np.uint8]) -> str:
     return digest.hexdigest()
 
 
-def scan(paths: Sequence[Path], workers: int = 0) -> list[Scanned | BadFile]:
-    """Decode every file, in the order given, on ``workers`` threads (0: one a core).
+@dataclass(frozen=True)
+class Scanner:
+    """How files are scanned.
 
-    Pillow decodes outside Python's global lock, so threads are enough.
+    Attributes:
+        workers: threads; 0 for one a core. Pixels are decoded, hashed and resized outside
+            Python's global lock, so threads are enough.
+        keep: photographs that are decoded go to the pixel cache at these sizes, too.
+        remember: take from the cache what an earlier scan told of files that have not changed
+            since, and keep there what this one tells.
+        rescan: decode every file all the same.
+        cache: folder; by default :func:`magnostic.data.place.default_folder`.
     """
-    lenient = ImageFile.LOAD_TRUNCATED_IMAGES
-    ImageFile.LOAD_TRUNCATED_IMAGES = False  # another library may have switched it on
+
+    workers: int = 0
+    keep: tuple[Wanted, ...] = ()
+    remember: bool = False
+    rescan: bool = False
+    cache: Path | None = None
+
+    def scan(self, paths: Sequence[Path]) -> list[Scanned | BadFile]:
+        """What each file holds, in the order given.
+
+        Raises RunFailed where the disk can't hold what is to be kept.
+        """
+        known = Known(paths, self.cache) if self.remember else None
+        stamps = [Stamp.of(path) if known else None for path in paths]
+        found: list[Scanned | BadFile | None] = [None] * len(paths)
+        if known and not self.rescan:
+            found = [known.told(p, stamp) for p, stamp in zip(paths, stamps, strict=True)]
+        new = [place for place, told in enumerate(found) if told is None]
+        try:
+            with closing(self._decode([paths[place] for place in new])) as decoded:
+                for place, told in zip(new, decoded, strict=True):
+                    found[place] = told
+                    if known and isinstance(told, Scanned):
+                        known.remember(paths[place], stamps[place], told)
+        finally:  # an interrupted scan goes on from here
+            if known:
+                known.write()
+        return [told for told in found if told is not None]
+
+    def _decode(self, paths: Sequence[Path]) -> Generator[Scanned | BadFile, None, None]:
+        lenient = ImageFile.LOAD_TRUNCATED_IMAGES
+        ImageFile.LOAD_TRUNCATED_IMAGES = False  # another library may have switched it on
+        try:
+            with warnings.catch_warnings(), ExitStack() as stack:
+                # Pillow warns at half the limit that _refuse enforces, and of odd metadata.
+                warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+                warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
+                writers = [stack.enter_context(w) for w in self._writers(len(paths))]
+                pool = stack.enter_context(ThreadPoolExecutor(self.workers or os.cpu_count()))
+                one = functools.partial(
+                    _scan_one, keep=self.keep, writers=writers, scratch=png.Scratch()
+                )
+                batches = (paths[i : i + _BATCH] for i in range(0, len(paths), _BATCH))
+                # Batches, so that few results wait at a time.
+                scanned = (told for batch in batches for told in pool.map(one, batch))
+                yield from track(scanned, "decoding images", len(paths))
+        finally:
+            ImageFile.LOAD_TRUNCATED_IMAGES = lenient
+
+    def _writers(self, files: int) -> list[Writer]:
+        stores = [Store.of(size, fit, self.cache) for size, fit in self.keep] if files else []
+        for store, (size, _) in zip(stores, self.keep, strict=False):
+            store.require_space(files)
+            announce(files, size, store)
+        return [Writer(store) for store in stores]
+
+
+def announce(photographs: int, size: Size, store: Store) -> None:
+    """Say how much will be decoded and written, if it is worth a word."""
+    height, width = sides(size)
+    megabytes = photographs * store.row_bytes / 2**20
+    if megabytes >= 1:
+        what = f"decoding {photographs} photographs to {height} x {width} px"
+        say(f"{what} ({megabytes:.0f} MiB cache)")
+
+
+def scan(paths: Sequence[Path], workers: int = 0) -> list[Scanned | BadFile]:
+    """Decode every file, in the order given; nothing is kept."""
+    return Scanner(workers).scan(paths)
+
+
+def _scan_one(
+    path: Path, keep: Sequence[Wanted], writers: Sequence[Writer], scratch: png.Scratch
+) -> Scanned | BadFile:
     try:
-        with warnings.catch_warnings():
-            # Pillow warns at half the limit that _refuse enforces, and of odd metadata.
-            warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
-            warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
-            return list(track(_scan(paths, workers), "decoding images", len(paths)))
-    finally:
-        ImageFile.LOAD_TRUNCATED_IMAGES = lenient
-
-
-def _scan(paths: Sequence[Path], workers: int) -> Iterator[Scanned | BadFile]:
-    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        for start in range(0, len(paths), _BATCH):  # so that few results wait at a time
-            yield from pool.map(_scan_one, paths[start : start + _BATCH])
-
-
-def _scan_one(path: Path) -> Scanned | BadFile:
-    try:
-        pixels = decode(path)
+        pixels = decode(path, scratch)
     except Unusable as bad:
         return BadFile(path.as_posix(), bad.fault, bad.detail)
-    return Scanned(pixels.shape[1], pixels.shape[0], pixel_hash(pixels))
+    found = Scanned(pixels.shape[1], pixels.shape[0], pixel_hash(pixels))
+    name = found.pixel_hash.encode()
+    for (size, fit), writer in zip(keep, writers, strict=True):
+        if writer.lacks(name):
+            writer.add(name, fit_image(Image.fromarray(pixels), size, fit))
+    return found
 
 
 def _refuse(image: Image.Image) -> None:

@@ -1,0 +1,231 @@
+"""Photographs kept by the hash of their pixels: decoded once, whole, and the right ones."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections import namedtuple
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from magnostic.data import Wanted, pixels, read_images, scan
+from magnostic.data.cache import entries, prune
+from magnostic.data.fit import fit_image
+from magnostic.data.pixels import open_pixels
+from magnostic.errors import RunFailed
+
+
+@pytest.fixture(scope="module")
+def table(tiny_breakhis: Path) -> pd.DataFrame:
+    return read_images(tiny_breakhis).table
+
+
+def _expected(table: pd.DataFrame, size: int = 32) -> np.ndarray:
+    unique = table.drop_duplicates("pixel_hash").sort_values("pixel_hash")
+    return np.stack([fit_image(Image.open(path), size, "squeeze") for path in unique["path"]])
+
+
+def _refuse(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (pixels, scan):
+        monkeypatch.setattr(module, "decode", lambda path, _: pytest.fail(f"decoded {path}"))
+
+
+def test_the_index_fills_the_cache_from_one_decoding(
+    tiny_breakhis: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAGNOSTIC_CACHE", str(tmp_path))
+    seen, true = [], scan.decode
+    monkeypatch.setattr(scan, "decode", lambda path, _: seen.append(path) or true(path))
+    keep = [Wanted(32, "squeeze"), Wanted((24, 40), "pad")]
+    table = read_images(tiny_breakhis, keep=keep).table
+    assert len(seen) == 48
+    _refuse(monkeypatch)
+    for size, fit in keep:
+        opened = open_pixels(table, size, fit)
+        again = np.stack([fit_image(Image.open(path), size, fit) for path in table["path"]])
+        assert np.array_equal(opened.array[opened.rows(table["pixel_hash"])], again)
+
+
+def test_a_subset_and_a_grown_set_decode_nothing_twice(
+    table: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_pixels(table[:30], 32, "squeeze", tmp_path)
+    seen, true = [], pixels.decode
+    monkeypatch.setattr(pixels, "decode", lambda path, _: seen.append(path) or true(path))
+    subset = open_pixels(table[5:15], 32, "squeeze", tmp_path)
+    assert np.array_equal(subset.array, _expected(table[5:15]))
+    assert not seen
+    grown = open_pixels(table, 32, "squeeze", tmp_path)
+    assert sorted(seen) == [Path(path) for path in sorted(table["path"][30:])]
+    assert np.array_equal(grown.array, _expected(table))
+    assert len({subset.key, grown.key, open_pixels(table, 33, "squeeze", tmp_path).key}) == 3
+
+
+def test_it_is_indexed_as_an_array(table: pd.DataFrame, tmp_path: Path) -> None:
+    open_pixels(table[:20], 32, "squeeze", tmp_path)
+    array, expected = open_pixels(table, 32, "squeeze", tmp_path).array, _expected(table)
+    assert len(list(tmp_path.rglob("*.u8"))) == 2, "rows of two packs"
+    assert (len(array), array.shape, array.dtype) == (48, expected.shape, expected.dtype)
+    some = np.array([47, 3, 3, -1, 0])
+    for index in (5, -1, np.intp(7), slice(10, 40, 7), slice(None), some, some > 2, some[:0]):
+        if isinstance(index, np.ndarray) and index.dtype == bool:
+            index = np.resize(index, 48)
+        assert np.array_equal(array[index], expected[index])
+    out = np.empty((5, 32, 32, 3), np.uint8)
+    np.take(array, some, axis=0, out=out, mode="wrap")
+    assert np.array_equal(out, expected[some])
+    assert all(np.array_equal(a, b) for a, b in zip(array, expected, strict=True))
+    for wrong in (48, np.array([0, 48]), np.array([-49])):
+        with pytest.raises(IndexError):
+            array[wrong]
+
+
+@pytest.mark.parametrize("harm", ["bits", "short", "long", "index", "no data"])
+def test_a_damaged_pack_is_decoded_again(
+    table: pd.DataFrame, tmp_path: Path, harm: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    open_pixels(table, 32, "squeeze", tmp_path)
+    [data], [index] = tmp_path.rglob("*.u8"), tmp_path.rglob("*.npz")
+    content = bytearray(data.read_bytes())
+    content[3 * 32 * 32 * 20 + 5] ^= 64
+    if harm == "bits":
+        data.write_bytes(content)
+    elif harm == "index":
+        index.write_bytes(index.read_bytes()[:-30])
+    elif harm == "no data":
+        data.unlink()
+    else:
+        data.write_bytes(content[:-1] if harm == "short" else content + b"\0")
+    capsys.readouterr()
+    array = open_pixels(table, 32, "squeeze", tmp_path).array
+    assert np.array_equal(array, _expected(table))
+    if harm != "no data":
+        assert capsys.readouterr().err.count("is damaged") == 1
+    again = open_pixels(table, 32, "squeeze", tmp_path).array  # mended on the disk
+    assert np.array_equal(again, _expected(table))
+    assert "damaged" not in capsys.readouterr().err
+
+
+def test_damage_that_comes_after_a_row_was_read_is_left_to_the_next_process(
+    table: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A checksum costs something, so each row is compared once."""
+    array = open_pixels(table, 32, "squeeze", tmp_path).array
+    assert np.array_equal(array[7], _expected(table)[7])
+    [data] = tmp_path.rglob("*.u8")
+    data.write_bytes(bytes(data.stat().st_size))
+    assert not np.array_equal(array[7], _expected(table)[7])
+    assert np.array_equal(array[8], _expected(table)[8])
+    assert capsys.readouterr().err.count("is damaged") == 1
+
+
+def test_two_processes_fill_the_same_cache(
+    table: pd.DataFrame, tiny_breakhis: Path, tmp_path: Path
+) -> None:
+    code = """
+import sys, time
+from pathlib import Path
+from magnostic.data import Wanted, read_images
+from magnostic.data.pixels import open_pixels
+while not Path(sys.argv[2]).exists(): time.sleep(0.001)
+keep = [Wanted(32, "squeeze")] if sys.argv[3] == "scan" else []
+table = read_images(Path(sys.argv[1]), keep=keep).table
+print(open_pixels(table, 32, "squeeze").array[:].tobytes().hex())
+"""
+    go = tmp_path / "go"
+    environment = {**os.environ, "MAGNOSTIC_CACHE": str(tmp_path / "cache")}
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(tiny_breakhis), str(go), how],
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for how in ("scan", "open")
+    ]
+    time.sleep(1)
+    go.touch()
+    expected = _expected(table).tobytes().hex()
+    for process in running:
+        out, _ = process.communicate(timeout=60)
+        assert process.returncode == 0
+        assert out.strip() == expected
+    assert not list(tmp_path.rglob("*.tmp"))
+    assert np.array_equal(
+        open_pixels(table, 32, "squeeze", tmp_path / "cache").array, _expected(table)
+    )
+
+
+def test_too_little_space_is_said_before_anything_is_decoded(
+    table: pd.DataFrame, tiny_breakhis: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAGNOSTIC_CACHE", str(tmp_path))
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage(1, 1, 5 * 2**20))
+    _refuse(monkeypatch)
+    needed = r"7 MiB are needed in .* and 5 are free; .*magnostic cache prune.*MAGNOSTIC_CACHE"
+    with pytest.raises(RunFailed, match=needed):
+        open_pixels(table, 224, "squeeze")
+    with pytest.raises(RunFailed, match=needed):
+        read_images(tiny_breakhis, keep=[Wanted(224, "squeeze")], rescan=True)
+
+
+def test_an_interrupted_filling_goes_on(
+    table: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    true, left = pixels.decode, iter(range(20))
+
+    def decode(path: Path, _: object) -> np.ndarray:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return true(path)
+
+    monkeypatch.setattr(pixels, "decode", decode)
+    with pytest.raises(KeyboardInterrupt):
+        open_pixels(table, 32, "squeeze", tmp_path)
+    seen: list[Path] = []
+    monkeypatch.setattr(pixels, "decode", lambda path, _: seen.append(path) or true(path))
+    assert np.array_equal(open_pixels(table, 32, "squeeze", tmp_path).array, _expected(table))
+    assert len(seen) == 28
+
+
+def test_prune_spares_what_a_process_reads(table: pd.DataFrame, tmp_path: Path) -> None:
+    array = open_pixels(table, 32, "squeeze", tmp_path).array
+    open_pixels(table[:4], 40, "squeeze", tmp_path)
+    (tmp_path / "pixels" / "notes.npy").touch()
+    assert [(e.kind, e.photographs, e.size) for e in entries(tmp_path)] == [
+        ("pixels", 4, "40 x 40"),
+        ("pixels", 48, "32 x 32"),
+    ]
+    removed, kept = prune(everything=True, folder=tmp_path)
+    assert [e.size for e in removed] == ["40 x 40"]
+    assert [e.size for e in kept] == ["32 x 32"]
+    assert np.array_equal(array, _expected(table))
+    del array
+    removed, kept = prune(everything=True, folder=tmp_path)
+    assert [e.size for e in removed] == ["32 x 32"]
+    assert not kept
+    assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == ["notes.npy"]
+
+
+def test_prune_by_age_and_by_size(table: pd.DataFrame, tmp_path: Path) -> None:
+    for days, size in ((3, 32), (2, 33), (1, 34)):
+        open_pixels(table, size, "squeeze", tmp_path)
+        for path in (tmp_path / "pixels" / f"{size}x{size}-squeeze-v1").iterdir():
+            os.utime(path, (time.time() - days * 86400,) * 2)
+    left = next(tmp_path.rglob("*.u8")).with_name(f"{'0' * 32}.tmp")
+    left.touch()
+    os.utime(left, (0, 0))
+    removed, _ = prune(older_than=2.5 * 86400, folder=tmp_path)
+    assert sorted(e.kind + e.size for e in removed) == ["pixels32 x 32", "unfinished"]
+    both = sum(e.bytes for e in entries(tmp_path))
+    removed, _ = prune(most=both, folder=tmp_path)
+    assert not removed
+    removed, _ = prune(most=both - 1, folder=tmp_path)
+    assert [e.size for e in removed] == ["33 x 33"]
