@@ -22,9 +22,7 @@ def test_unit_and_distance(features: np.ndarray) -> None:
     mean, deviation = known.mean(axis=0), known.std(axis=0)
     z = (known - mean) / deviation
     pairs = np.linalg.norm(z[:, None] - z[None], axis=2)
-    unit = np.percentile(
-        np.where(groups[:, None] == groups[None], np.inf, pairs).min(axis=1), 99
-    )
+    unit = np.percentile(np.where(groups[:, None] == groups[None], np.inf, pairs).min(axis=1), 99)
     new = np.random.default_rng(1).normal(3, 3, (9, 5)).astype(np.float32)
     scaled = (new[:, :4] - mean) / deviation
     wanted = np.linalg.norm(scaled[:, None] - z[None], axis=2)

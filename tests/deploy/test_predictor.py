@@ -156,9 +156,7 @@ def test_far_from_the_training_images(predictor: Predictor, tiny_images: Images)
     assert "far" in row["reasons"].split("|")
 
 
-def test_batches_of_inputs_from_several_threads(
-    predictor: Predictor, tiny_images: Images
-) -> None:
+def test_batches_of_inputs_from_several_threads(predictor: Predictor, tiny_images: Images) -> None:
     about = predictor.about
     inputs = [read(p, about.size, about.fit) for p in paths_of(tiny_images)]
     pixels = np.stack([entry.pixels for entry in inputs if not isinstance(entry, str)])

@@ -59,9 +59,7 @@ def export(
     print(out / told["model"])
 
 
-def _inputs(
-    images: tuple[str, ...], about: object, columns: dict[str, str]
-) -> NDArray[np.uint8]:
+def _inputs(images: tuple[str, ...], about: object, columns: dict[str, str]) -> NDArray[np.uint8]:
     import numpy as np
 
     from magnostic.deploy.artefact import About

@@ -45,8 +45,8 @@ def predict(
     strict
         Exit with code 2 where a photograph could not be read; all rows are written first.
     engine
-        torch: as the run was trained and judged; openvino, onnx: float32 on the CPU, faster; auto:
-        openvino where it can be used, else torch.
+        torch: as the run was trained and judged; openvino, onnx: float32 on the CPU; auto:
+        openvino for runs in float32 on the CPU where it can be used, else torch.
     level
         Of the conformal sets: 0.8, 0.9 or 0.95.
     workers

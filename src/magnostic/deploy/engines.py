@@ -242,4 +242,3 @@ class TorchscriptEngine(Exported):
             found = self._module(torch.from_numpy(pixels).to(self._device))
         arrays = [tensor.float().cpu().numpy() for tensor in found]
         return dict(zip(self._outputs, arrays, strict=True))
-

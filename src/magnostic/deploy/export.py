@@ -2,15 +2,14 @@
 
 The folder holds the graph (``model.onnx``, ``model.xml`` and ``model.bin``, or ``model.pt``),
 ``export.json`` (classes, input, precision, digest of every file, what the check found),
-``calibration.json``, and the training images' features where the recipe kept them. Input ``images``:
-uint8 [N, height, width, 3], RGB, any N; outputs ``probabilities`` (calibrated) and ``uncalibrated``,
-float32 [N, C], and ``features_<k>``, float32 [N, D].
+``calibration.json``, and the training images' features where the recipe kept them. Its input
+``images`` is uint8 [N, height, width, 3], RGB, any N; its outputs are ``probabilities``
+(calibrated) and ``uncalibrated``, float32 [N, C], and ``features_<k>``, float32 [N, D].
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -136,7 +135,7 @@ def write(
         building.chmod(0o755)  # mkdtemp's 0700 would hide it from a group
         if out.exists():
             shutil.rmtree(out)
-        os.replace(building, out)
+        building.replace(out)
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return description
@@ -158,4 +157,3 @@ def _keep_references(members: Sequence[Member], sources: Sequence[int], out: Pat
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-

@@ -22,8 +22,8 @@ def load(
         engine: ``torch`` computes as the run was trained and judged, and gives its stored
             predictions again; ``openvino`` and ``onnx`` compute in float32 on the CPU, with a graph
             that is made once, checked against PyTorch and kept in the cache. ``auto`` takes
-            openvino where it is installed and the model can be exported, torch otherwise and
-            wherever there is a CUDA device. An exported model has its own.
+            openvino for a run in float32 on the CPU where it is installed and the model can be
+            exported, torch for all others. An exported model has its own.
         level: of the conformal sets.
 
     Raises:

@@ -146,7 +146,11 @@ def _type(column: str) -> pa.DataType:
         return pa.string()
     if column in _FLOATS or column.startswith((PREFIX, "mean_")):
         return pa.float32()
-    if column in _INTS or column in ("images", "unread", "to_review") or column.startswith("votes_"):
+    if (
+        column in _INTS
+        or column in ("images", "unread", "to_review")
+        or column.startswith("votes_")
+    ):
         return pa.int32()
     return pa.bool_()  # flags, and one for each operating point
 

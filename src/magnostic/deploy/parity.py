@@ -67,8 +67,8 @@ class Parity:
             raise RunFailed(
                 f"the exported model differs from the run's: probabilities by {self.largest:.2g} "
                 f"at most and {self.mean:.2g} on average, same class for {self.same_class:.1%} of "
-                f"{self.images} images ({self.source}); allowed for {precision}: {allowed}. Nothing "
-                "was written; try another --to or --precision, or predict with the run itself"
+                f"{self.images} images ({self.source}); {precision} may differ by {allowed}. "
+                "Nothing was written; try another --to or --precision, or predict with the run itself"
             )
 
 
@@ -142,7 +142,11 @@ def pictures(size: Size) -> Pixels:
     made = []
     for _ in range(_PICTURES - 3):
         waves = rng.uniform(1, 9, (4, 2)), rng.uniform(0, 2 * np.pi, 4)
-        field = sum(np.sin(2 * np.pi * (f[0] * x + f[1] * y) + p) for f, p in zip(*waves)) / 8 + 0.5
+        field = (
+            sum(np.sin(2 * np.pi * (f[0] * x + f[1] * y) + p) for f, p in zip(*waves, strict=True))
+            / 8
+            + 0.5
+        )
         image = 245 + field[..., None] * (eosin - 245)
         for cy, cx in rng.uniform(0, 1, (int(rng.integers(5, 60)), 2)):
             dot = np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / rng.uniform(2e-4, 2e-3))

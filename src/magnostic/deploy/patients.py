@@ -71,6 +71,9 @@ class Patients:
             "to_review": int(sums[-1]),
             "by_mean_probability": classes[int(mean.argmax())] if images else None,
             "by_majority": classes[int(majority)] if images else None,
-            **{f"mean_{c}": float(p) if images else None for c, p in zip(self._names, mean)},
-            **{f"votes_{c}": int(v) for c, v in zip(classes, votes)},
+            **{
+                f"mean_{c}": float(p) if images else None
+                for c, p in zip(self._names, mean, strict=True)
+            },
+            **{f"votes_{c}": int(v) for c, v in zip(classes, votes, strict=True)},
         }

@@ -111,9 +111,8 @@ class Predictor:
                 in [0, 1]). An array or tensor with one axis more is several.
             workers: decoding threads; 0: one a core.
         """
-        if isinstance(images, str | Path) or hasattr(images, "convert"):
-            images = [images]
-        elif getattr(images, "ndim", 4) == 3:  # one array or tensor
+        one_file = isinstance(images, str | Path) or hasattr(images, "convert")
+        if one_file or getattr(images, "ndim", 4) == 3:  # one array or tensor
             images = [images]
         rows = list(self.stream(images, workers=workers))
         return pd.DataFrame(rows, columns=self.columns)
@@ -208,7 +207,7 @@ class Predictor:
                 "distance": None if np.isnan(far[n]) else _short(far[n]),
             }
             if sets is not None:
-                row["set"] = JOINED.join(c for c, inside in zip(classes, sets[n]) if inside)
+                row["set"] = JOINED.join(np.asarray(classes)[sets[n]])
             row.update(zip(names, map(_short, stated[n]), strict=True))
             for name, positive in points.items():
                 row[f"{rules.positive_name}_{name}"] = bool(positive[n])

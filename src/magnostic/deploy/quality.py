@@ -36,9 +36,7 @@ def measure(images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.
     return contrast, np.where(spread > 1e-3, sharpness, 0).astype(np.float32)
 
 
-def reasons(
-    height: int, width: int, contrast: float, sharpness: float, size: Size
-) -> list[str]:
+def reasons(height: int, width: int, contrast: float, sharpness: float, size: Size) -> list[str]:
     """Which of ``small``, ``blank``, ``blurred`` hold.
 
     Args:

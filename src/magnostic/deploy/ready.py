@@ -34,9 +34,10 @@ def converted(
 ) -> Engine | None:
     """The run's networks in another engine, made and checked now or found in the cache.
 
-    Returns None where ``auto`` means PyTorch: with a CUDA device, without OpenVINO, for a model
-    that cannot be exported or does not pass the check. Which of these it is depends on the machine
-    and the model alone, and is said.
+    Returns None where ``auto`` means PyTorch: for a run in bf16 or fp16 (its own arithmetic is
+    faster than another runtime's float32, and gives its stored predictions again), with a CUDA
+    device, without OpenVINO, and for a model that cannot be exported or does not pass the check.
+    Which of these it is depends on the machine and the model alone, and is said.
 
     Raises what the export raises where the engine was asked for by name.
     """
@@ -44,7 +45,8 @@ def converted(
 
     to: Literal["openvino", "onnx"] = "openvino" if engine == "auto" else engine
     if engine == "auto":
-        if device.torch_device().type != "cpu" or not _installed(_PACKAGES[to]):
+        reduced = device.precision(members[0].spec.precision) != "fp32"
+        if reduced or device.torch_device().type != "cpu" or not _installed(_PACKAGES[to]):
             return None
     elif not _installed(_PACKAGES[to]):
         raise MissingExtra("export", _PACKAGES[to])

@@ -37,9 +37,7 @@ class Item:
     ids: tuple[str | None, ...] = ()
 
 
-def listed(
-    sources: Sequence[str | Path], columns: Mapping[str, str] | None = None
-) -> list[Item]:
+def listed(sources: Sequence[str | Path], columns: Mapping[str, str] | None = None) -> list[Item]:
     """Every photograph of these sources, in order.
 
     Args:
@@ -79,7 +77,7 @@ def _listed(source: str, columns: Mapping[str, str]) -> Iterator[Item]:
         rows = zip(table["path"], *(table[name] for name in IDS), strict=True)
         yield from (Item(str(place), tuple(map(_plain, ids))) for place, *ids in rows)
     elif not path.exists() and glob.has_magic(source):
-        yield from (Item(p) for p in sorted(glob.glob(source, recursive=True)) if _is_image(p))
+        yield from map(Item, _globbed(source))
     else:
         yield Item(source)
 
@@ -88,11 +86,16 @@ def _walk(root: str) -> Iterator[str]:
     """Image files at any depth; hidden ones are passed over, links to folders followed."""
     for folder, subfolders, names in os.walk(root, onerror=_unreadable, followlinks=True):
         subfolders[:] = sorted(s for s in subfolders if not s.startswith((".", "__MACOSX")))
-        yield from (os.path.join(folder, n) for n in sorted(names) if _is_image(n))
+        # Text, not Path objects: there may be many.
+        yield from (f"{folder}/{name}" for name in sorted(names) if _is_image(name))
 
 
-def _is_image(path: str) -> bool:
-    name = os.path.basename(path)
+def _globbed(pattern: str) -> Iterator[str]:
+    found = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - may be absolute
+    return (path for path in found if _is_image(path.rpartition("/")[2]))
+
+
+def _is_image(name: str) -> bool:
     return name.lower().endswith(EXTENSIONS) and not name.startswith(".")
 
 
@@ -108,7 +111,7 @@ def _manifest(path: Path, columns: Mapping[str, str]) -> Iterator[Item]:
     for place, *ids in rows:
         if _plain(place) is None:
             raise DataError(f"{path}: a row has no path; give the file or leave out the row")
-        yield Item(os.path.join(path.parent, place), tuple(map(_plain, ids)))
+        yield Item((path.parent / place).as_posix(), tuple(map(_plain, ids)))
 
 
 def _plain(value: object) -> str | None:
