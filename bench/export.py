@@ -1,9 +1,9 @@
 """Exported models against eager float32 PyTorch as a newcomer runs it.
 
 Eager: the timm network in float32, NCHW, on inputs that are normalized already. Exported: the whole
-graph on uint8 [N, H, W, 3], normalization and calibration included, in ONNX Runtime and in OpenVINO;
-the faster at batch 32 counts. EfficientNet-Lite0 has its packaged ImageNet weights, ResNet50 random
-ones: they decide no speed. Rates are medians of rounds taken in turns.
+graph on uint8 [N, H, W, 3], normalization and calibration included, in ONNX Runtime and in
+OpenVINO; the faster at batch 32 counts. EfficientNet-Lite0 has its packaged ImageNet weights,
+ResNet50 random ones: they decide no speed. Rates are medians of rounds taken in turns.
 
 The reduced precisions are judged on a probe that is trained on the genuine photographs (skipped
 where the sample is missing), in which a likeliest class means something.

@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        told = "`magnostic train … --resume`, or the same study again, goes on from here"
+        told = "the same command with --resume, or the same study again, goes on from here"
         print(f"interrupted; {told}", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:  # the reader of a pipe (head, less) has gone

@@ -41,10 +41,12 @@ class Engine(Protocol):
     Attributes:
         name: for people.
         batch_size: inputs at once that it is best given.
+        shares_cores: whether it computes on the cores that decode.
     """
 
     name: str
     batch_size: int
+    shares_cores: bool
 
     def compute(self, pixels: Pixels) -> Computed:
         """From uint8 [N, H, W, 3], N >= 1, before any change of colour."""
@@ -65,6 +67,7 @@ class TorchEngine:
         self._device = device.torch_device()
         self._precision = device.precision(members[0].spec.precision)
         device.threads()
+        self.shares_cores = self._device.type == "cpu"
         self.batch_size = members[0].spec.batch_size
         self.name = f"torch ({self._device.type}, {self._precision})"
         self._heads = [copy.deepcopy(m.model.head).cpu().double().eval() for m in members]
@@ -136,6 +139,7 @@ class Exported:
     """
 
     batch_size = 32
+    shares_cores = True
 
     def __init__(self, name: str, sources: Sequence[int]) -> None:
         self.name = name
@@ -226,6 +230,7 @@ class TorchscriptEngine(Exported):
 
         self._device = device.torch_device()
         super().__init__(f"torchscript ({self._device.type}{note})", sources)
+        self.shares_cores = self._device.type == "cpu"
         device.threads()
         try:
             self._module = torch.jit.load(str(path), map_location=self._device)

@@ -68,7 +68,7 @@ class Parity:
                 f"the exported model differs from the run's: probabilities by {self.largest:.2g} "
                 f"at most and {self.mean:.2g} on average, same class for {self.same_class:.1%} of "
                 f"{self.images} images ({self.source}); {precision} may differ by {allowed}. "
-                "Nothing was written; try another --to or --precision, or predict with the run itself"
+                "Nothing was written; try another --to or --precision, or predict with the run"
             )
 
 

@@ -1,12 +1,18 @@
-"""Photographs to batches of inputs, decoded ahead on threads, in order, in bounded memory."""
+"""Photographs to batches of inputs, decoded ahead on threads, in order, in bounded memory.
+
+Where the network computes on the same cores, decoding and computing take turns of a few batches,
+each with all cores: threads that wait for each other within an operation lose more to decoding
+threads beside them than turns cost (``bench/predict.py``). Beside an accelerator they overlap.
+"""
 
 from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import Any, Final
 
@@ -18,6 +24,8 @@ from magnostic.deploy.photograph import Input, read
 
 #: Photographs of one batch at most for each that could be read: bounds what waits behind bad ones.
 _BAD_SHARE: Final = 4
+#: Batches that are decoded ahead.
+_AHEAD: Final = 4
 
 
 @dataclass
@@ -48,37 +56,58 @@ def cores() -> int:
 
 
 def batches(
-    images: Iterable[Any], size: Size, fit: Fit, batch_size: int, workers: int = 0
+    images: Iterable[Any],
+    size: Size,
+    fit: Fit,
+    batch_size: int,
+    *,
+    workers: int = 0,
+    overlap: bool = False,
 ) -> Iterator[Batch]:
     """Batches of ``batch_size`` readable photographs, the last one of what is left.
 
     Args:
         images: whatever :func:`magnostic.deploy.photograph.read` takes.
         workers: decoding threads; 0: one a core.
+        overlap: decode while a batch is being used, instead of in turns.
     """
     batch, good = Batch(), 0
-    for entry in _read_ahead(images, size, fit, 2 * batch_size, workers or cores()):
-        batch.inputs.append(entry)
-        good += isinstance(entry, Input)
-        if good == batch_size or len(batch.inputs) == _BAD_SHARE * batch_size:
-            yield batch
-            batch, good = Batch(), 0
+    with ThreadPoolExecutor(workers or cores(), thread_name_prefix="decode") as pool:
+        read_one = partial(read, size=size, fit=fit)
+        read_all = _overlapping if overlap else _in_turns
+        for entry in read_all(pool, read_one, iter(images), _AHEAD * batch_size):
+            batch.inputs.append(entry)
+            good += isinstance(entry, Input)
+            if good == batch_size or len(batch.inputs) == _BAD_SHARE * batch_size:
+                yield batch
+                batch, good = Batch(), 0
     if batch.inputs:
         yield batch
 
 
-def _read_ahead(
-    images: Iterable[Any], size: Size, fit: Fit, ahead: int, workers: int
-) -> Iterator[Input | str]:
-    """What :func:`read` gives for each, at most ``ahead`` of them waiting."""
-    rest = iter(images)
-    waiting: deque[Future[Input | str]] = deque()
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
+Entry = Input | str
+ReadOne = Callable[[Any], Entry]
+
+
+def _in_turns(
+    pool: ThreadPoolExecutor, read_one: ReadOne, images: Iterator[Any], ahead: int
+) -> Iterator[Entry]:
+    """What is read, ``ahead`` photographs at a time; nothing is read while these are used."""
+    while some := list(islice(images, ahead)):
+        yield from list(pool.map(read_one, some))
+
+
+def _overlapping(
+    pool: ThreadPoolExecutor, read_one: ReadOne, images: Iterator[Any], ahead: int
+) -> Iterator[Entry]:
+    """What is read, with ``ahead`` photographs read or being read."""
+    waiting: deque[Future[Entry]] = deque()
     try:
-        waiting.extend(pool.submit(read, image, size, fit) for image in islice(rest, ahead))
+        waiting.extend(pool.submit(read_one, image) for image in islice(images, ahead))
         while waiting:
             entry = waiting.popleft().result()
-            waiting.extend(pool.submit(read, image, size, fit) for image in islice(rest, 1))
+            waiting.extend(pool.submit(read_one, image) for image in islice(images, 1))
             yield entry
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        for future in waiting:
+            future.cancel()

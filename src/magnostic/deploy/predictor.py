@@ -133,7 +133,9 @@ class Predictor:
 
         size, fit, batch_size = self.about.size, self.about.fit, self.engine.batch_size
         with strict_decoding():
-            for batch in batches(noted(), size, fit, batch_size, workers):
+            overlap = not self.engine.shares_cores
+            read = batches(noted(), size, fit, batch_size, workers=workers, overlap=overlap)
+            for batch in read:
                 found = self._rows(batch)
                 here, heads[:] = heads[: len(found)], heads[len(found) :]
                 yield from ({**head, **row} for head, row in zip(here, found, strict=True))
