@@ -143,7 +143,7 @@ def test_patients_as_the_metrics_decide(
         assert row[found.loc[patient, "by_majority"]] == row.max()
         assert found.loc[patient, "images"] == row.sum()
     assert found.loc["new", ["images", "unread", "to_review"]].tolist() == [0, 1, 1]
-    assert found.loc["new", "by_majority"] is None
+    assert pd.isna(found.loc["new", "by_majority"])
 
 
 def test_where_to_write(predictor: Predictor, items: list[Item], tmp_path: Path) -> None:

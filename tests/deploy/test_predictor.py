@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,11 @@ from PIL import Image
 
 from magnostic.data import Images
 from magnostic.deploy import Predictor, load
+from magnostic.deploy.distance import Reference
 from magnostic.deploy.photograph import read
 from magnostic.errors import BadInput, WeightsError
 from magnostic.evaluate.calibration import temper
 from magnostic.evaluate.predictions import Predictions
-from magnostic.files import read_json
 
 
 def paths_of(images: Images) -> list[str]:
@@ -52,26 +53,41 @@ def test_folds_are_averaged_where_the_run_says_so(tuned_run: Path, tiny_images: 
     np.testing.assert_allclose(probabilities(both.predict(paths), both), stated, atol=1e-6)
 
 
-def test_rules_are_those_of_calibration_json(
-    tiny_run: Path, predictor: Predictor, tiny_images: Images
-) -> None:
-    told = read_json(tiny_run / "calibration.json")
-    table = predictor.predict(paths_of(tiny_images))
-    raw = temper(probabilities(table, predictor), 1 / told["temperature"])
-    limit = next(e["limit"] for e in told["conformal"] if (e["level"], e["unit"]) == (0.9, "image"))
-    threshold = told["abstention"]["threshold"]
-    classes = predictor.about.classes
+def test_rules_are_those_of_calibration_json(predictor: Predictor, tiny_images: Images) -> None:
+    told = {
+        **predictor.about.calibration,
+        "temperature": 1.7,
+        "abstention": {"target": 0.1, "threshold": 0.55},
+        "conformal": [{"level": 0.9, "unit": "image", "limit": 0.97},
+                      {"level": 0.9, "unit": "patient", "limit": 0.1},
+                      {"level": 0.95, "unit": "image", "limit": None}],
+    }  # fmt: skip
+    about = replace(predictor.about, calibration=told)
+    plain = Predictor(replace(about, calibration=None), predictor.engine, predictor.references)
+    ready = Predictor(about, predictor.engine, predictor.references)
+    paths = paths_of(tiny_images)
+    raw, table = probabilities(plain.predict(paths), plain), ready.predict(paths)
+    logits = np.log(raw.astype(float)) / 1.7
+    stated = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(probabilities(table, ready), stated, atol=1e-5)
+    classes = about.classes
+    sizes = set()
     for row, p in zip(table.to_dict("records"), raw, strict=True):
-        inside = {c for c, q in zip(classes, p, strict=True) if limit is None or 1 - q <= limit}
-        assert set(row["set"].split("|")) == inside | {row["y_pred"]}
-        reasons = set((row["reasons"] or "").split("|")) - {""}
-        assert ("set" in reasons) == (limit is not None and len(inside) > 1)
-        assert row["answered"] == (p.max() > threshold)
+        inside = {c for c, q in zip(classes, p, strict=True) if 1 - q <= 0.97} | {row["y_pred"]}
+        assert set(row["set"].split("|")) == inside
+        reasons = set() if pd.isna(row["reasons"]) else set(row["reasons"].split("|"))
+        assert ("set" in reasons) == (len(inside) > 1)
+        assert row["answered"] == (p.max() > 0.55)
         assert ("abstained" in reasons) == (not row["answered"])
         assert row["review"] == bool(reasons)
         malignant = sum(q for c, q in zip(classes, p, strict=True) if c in ("DC", "LC", "MC", "PC"))
         assert row["malignant_half"] == (malignant >= 0.5)
-    assert table["set"].str.contains("|", regex=False).any()
+        sizes.add(len(inside))
+    assert len(sizes) > 1
+    assert table["answered"].nunique() == 2
+    full = Predictor(about, predictor.engine, predictor.references, level=0.95).predict(paths)
+    assert (full["set"] == "|".join(classes)).all()
+    assert not full["reasons"].fillna("").str.contains("set").any()
 
 
 def test_levels(tiny_run: Path) -> None:
@@ -97,7 +113,7 @@ def test_order_and_errors(
             assert pd.isna(row["y_pred"])
             assert pd.isna(row["p_A"])
         elif row["path"] in good:
-            assert row["error"] is None
+            assert pd.isna(row["error"])
             assert row["p_A"] == alone.loc[row["path"], "p_A"]
         else:
             assert row["y_pred"]
@@ -141,7 +157,8 @@ def test_quality_flags(predictor: Predictor) -> None:
     coarse = Image.fromarray(rng.integers(0, 256, (3, 3, 3), dtype=np.uint8)).resize((64, 64))
     blank = np.full((64, 64, 3), 240, np.uint8)
     table = predictor.predict([noise, noise[:20], blank, coarse])
-    reasons = [set((r or "").split("|")) & {"small", "blank", "blurred"} for r in table["reasons"]]
+    told = table["reasons"].fillna("").str.split("|")
+    reasons = [set(r) & {"small", "blank", "blurred"} for r in told]
     assert reasons == [set(), {"small"}, {"blank"}, {"blurred"}]
 
 
@@ -149,11 +166,19 @@ def test_far_from_the_training_images(predictor: Predictor, tiny_images: Images)
     known = predictor.predict(paths_of(tiny_images))
     # Training images lie on top of themselves, but for rounding to float16.
     assert (known["distance"] < 0.1).all()
-    ramp = np.linspace(0, 255, 64).astype(np.uint8)
-    strange = np.broadcast_to(ramp[:, None, None], (64, 64, 3))
-    row = predictor.predict(np.ascontiguousarray(strange)).iloc[0]
-    assert row["distance"] > 1
-    assert "far" in row["reasons"].split("|")
+    # To a model that knew adenosis alone, ductal carcinoma of another colour is far.
+    types = tiny_images.table["tumour_type"]
+    inputs = [read(p, 32, "squeeze") for p in paths_of(tiny_images)]
+    pixels = np.stack([entry.pixels for entry in inputs if not isinstance(entry, str)])
+    adenosis = predictor.compute(pixels[types == "A"]).features[0]
+    reference = Reference(adenosis, np.arange(len(adenosis)))
+    narrow = Predictor(predictor.about, predictor.engine, [reference])
+    found = narrow.predict(paths_of(tiny_images))
+    assert (found["distance"][types == "DC"] > 1).all()
+    assert found["reasons"][types == "DC"].str.contains("far").all()
+    assert not found["reasons"][types == "A"].fillna("").str.contains("far").any()
+    none_kept = Predictor(predictor.about, predictor.engine, [None])
+    assert none_kept.predict(paths_of(tiny_images)[:2])["distance"].isna().all()
 
 
 def test_batches_of_inputs_from_several_threads(predictor: Predictor, tiny_images: Images) -> None:

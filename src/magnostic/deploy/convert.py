@@ -52,7 +52,9 @@ def _traced(graph: Graph, pixels: Pixels) -> Any:
     # Two images, so that nothing takes a batch of one for granted; any number is then accepted.
     example = torch.from_numpy(np.resize(pixels, (2, *pixels.shape[1:])))
     with torch.inference_mode():
-        return torch.jit.trace(graph, example, check_trace=False)
+        return torch.jit.trace(  # type: ignore[no-untyped-call]
+            graph, example, check_trace=False
+        )
 
 
 def _torchscript(graph: Graph, folder: Path, pixels: Pixels) -> Path:

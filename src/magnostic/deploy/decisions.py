@@ -7,7 +7,7 @@ stated probabilities alone; sets, abstention and operating points read them as p
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -44,7 +44,7 @@ class Rules:
     answer_above: float | None = None
     positive_name: str = ""
     positive: tuple[int, ...] = ()
-    points: Mapping[str, float] = ()  # type: ignore[assignment]
+    points: Mapping[str, float] = field(default_factory=dict)
 
     @staticmethod
     def of(
@@ -55,7 +55,7 @@ class Rules:
         Raises BadInput for a level that was not fitted.
         """
         if calibration is None:
-            return Rules(tuple(classes), level=level, points={})
+            return Rules(tuple(classes), level=level)
         entries = [e for e in calibration["conformal"] if e["unit"] == conformal.IMAGE]
         chosen = [e for e in entries if abs(e["level"] - level) < 1e-9]
         if not chosen:

@@ -90,8 +90,7 @@ class TorchEngine:
         each = [softmax(head_logits(h, f)) for h, f in zip(self._heads, features, strict=True)]
         if len(each) == 1:
             return each[0]
-        mean: NDArray[np.float32] = np.mean(each, axis=0, dtype=np.float64).astype(np.float32)
-        return mean
+        return np.asarray(np.mean(each, axis=0, dtype=np.float64), np.float32)
 
     def _features(self, index: int, pixels: Pixels) -> NDArray[np.float32]:
         import torch
@@ -233,7 +232,9 @@ class TorchscriptEngine(Exported):
         self.shares_cores = self._device.type == "cpu"
         device.threads()
         try:
-            self._module = torch.jit.load(str(path), map_location=self._device)
+            self._module = torch.jit.load(  # type: ignore[no-untyped-call]
+                str(path), map_location=self._device
+            )
         except (RuntimeError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise WeightsError(f"{path}: PyTorch cannot load it ({reason})") from None

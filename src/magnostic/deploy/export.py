@@ -24,7 +24,7 @@ from magnostic.deploy import convert, parity, ready
 from magnostic.deploy.artefact import CALIBRATION, EXPORT, About, Member, load_members
 from magnostic.deploy.decisions import Rules
 from magnostic.deploy.graph import Graph
-from magnostic.errors import BadInput
+from magnostic.errors import BadInput, RunFailed
 from magnostic.files import write_json
 
 Target = Literal["onnx", "openvino", "torchscript"]
@@ -115,7 +115,14 @@ def write(
         engine = ready.of_export(building, description)  # what will predict later
 
         def outputs(some: Pixels) -> list[NDArray[np.float32]]:
-            by_name = engine.run(some)
+            try:
+                by_name = engine.run(some)
+            except Exception as error:  # runtimes raise classes of their own
+                reason = str(error).strip().splitlines()[-1]
+                raise RunFailed(
+                    f"{to}: the exported model fails on {len(some)} images ({reason}); nothing was "
+                    "written; try another --to, or predict with the run"
+                ) from error
             return [by_name[name] for name in graph.outputs]
 
         found = parity.compare(members, rules, shown, source, outputs)

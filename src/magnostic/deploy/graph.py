@@ -63,7 +63,7 @@ class Graph(nn.Module):
             for head, source in zip(self.heads, self.sources, strict=True)
         ]
         raw = each[0] if len(each) == 1 else torch.stack(each).mean(dim=0)
-        stated = torch.softmax(raw.clamp(_EPSILON, 1).log() / self.temperature, dim=1)
+        stated = torch.softmax(raw.clamp(min=_EPSILON).log() / self.temperature, dim=1)
         return stated, raw, *features
 
 

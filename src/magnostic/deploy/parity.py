@@ -86,11 +86,11 @@ def compare(members: Sequence[Member], rules: Rules, pixels: Pixels, source: str
         outputs: the exported model.
     """
     raw, features = eager(members, pixels)
-    wanted = (rules.calibrated(raw), raw)
+    wanted: tuple[NDArray[Any], NDArray[Any]] = (rules.calibrated(raw), raw)
     largest, total, same, off = 0.0, 0.0, 1.0, 0.0
     for size in BATCHES:
         found = [outputs(pixels[i : i + size]) for i in range(0, len(pixels), size)]
-        joined = [np.concatenate(parts) for parts in zip(*found, strict=True)]
+        joined: list[NDArray[Any]] = [np.concatenate(parts) for parts in zip(*found, strict=True)]
         for ours, theirs in zip(joined[:2], wanted, strict=True):
             if ours.shape != theirs.shape or not np.isfinite(ours).all():
                 return Parity(len(pixels), source, BATCHES, np.inf, np.inf, 0.0, np.inf)
@@ -127,7 +127,7 @@ def eager(
         each.append(softmax(np.concatenate(logits)))
         if source == place:
             features.append(np.concatenate(seen))
-    return np.mean(each, axis=0, dtype=np.float64).astype(np.float32), features
+    return np.asarray(np.mean(each, axis=0, dtype=np.float64), np.float32), features
 
 
 def pictures(size: Size) -> Pixels:
