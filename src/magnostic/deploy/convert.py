@@ -41,10 +41,13 @@ def convert(graph: Graph, folder: Path, to: str, precision: str, pixels: Pixels)
     except (MissingExtra, OSError):
         raise
     except Exception as error:  # converters raise classes of their own
-        reason = next((line for line in str(error).splitlines() if line.strip()), repr(error))
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        reason = next((line.strip() for line in str(cause).splitlines() if line.strip()), "")
         raise RunFailed(
-            f"{to}: the model cannot be converted ({type(error).__name__}: {reason.strip()}); try "
-            "another --to, or predict with the run itself"
+            f"{to}: the model cannot be converted ({type(cause).__name__}: {reason}); try another "
+            "--to, or predict with the run itself"
         ) from error
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import threading
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -232,9 +233,11 @@ class TorchscriptEngine(Exported):
         self.shares_cores = self._device.type == "cpu"
         device.threads()
         try:
-            self._module = torch.jit.load(  # type: ignore[no-untyped-call]
-                str(path), map_location=self._device
-            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FutureWarning)  # that there is a newer format
+                self._module = torch.jit.load(  # type: ignore[no-untyped-call]
+                    str(path), map_location=self._device
+                )
         except (RuntimeError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise WeightsError(f"{path}: PyTorch cannot load it ({reason})") from None
