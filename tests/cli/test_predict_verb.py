@@ -10,13 +10,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from magnostic import recipe_file as recipes
 from magnostic.cli import main
-from magnostic.data import read_images
-from magnostic.train.run import run
 
 Call = Callable[..., tuple[int, str, str]]
-CONF = Path(__file__).parents[1] / "conf" / "probe-lite0.yaml"
 
 
 @pytest.fixture
@@ -34,15 +30,6 @@ def call(capsys: pytest.CaptureFixture[str]) -> Call:
     return typed
 
 
-@pytest.fixture(scope="module")
-def a_run(tiny_breakhis: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    recipe = recipes.load(
-        CONF,
-        ["--model.backbone=test_resnet", "--preprocess.size=32", "--split.protocols=patient"],
-    )
-    return run(recipe, read_images(tiny_breakhis), tmp_path_factory.mktemp("verb") / "run")
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Two photographs and a text file."""
@@ -55,9 +42,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "in"
 
 
-def test_a_folder_with_a_bad_file(call: Call, a_run: Path, folder: Path, tmp_path: Path) -> None:
+def test_a_folder_with_a_bad_file(call: Call, tiny_run: Path, folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.csv"
-    code, told, said = call("predict", a_run, folder, "-o", out)
+    code, told, said = call("predict", tiny_run, folder, "-o", out)
     assert code == 0
     assert "3 photographs, 1 could not be read" in told
     assert "a.png: not an image" in told
@@ -65,18 +52,18 @@ def test_a_folder_with_a_bad_file(call: Call, a_run: Path, folder: Path, tmp_pat
     table = pd.read_csv(out)
     assert [Path(p).name for p in table["path"]] == ["a.png", "b.png", "c.png"]
     assert table["y_pred"].notna().tolist() == [False, True, True]
-    code, _, said = call("predict", a_run, folder, "-o", tmp_path / "two.csv", "--strict")
+    code, _, said = call("predict", tiny_run, folder, "-o", tmp_path / "two.csv", "--strict")
     assert code == 2
     assert "1 of 3 photographs could not be read" in said
     assert (tmp_path / "two.csv").read_bytes() == out.read_bytes()
 
 
-def test_bad_input(call: Call, a_run: Path, folder: Path, tmp_path: Path) -> None:
+def test_bad_input(call: Call, tiny_run: Path, folder: Path, tmp_path: Path) -> None:
     for arguments, says in (
-        ((a_run, folder, "-o", tmp_path / "o.txt"), ".parquet"),
+        ((tiny_run, folder, "-o", tmp_path / "o.txt"), ".parquet"),
         ((folder, folder, "-o", tmp_path / "o.csv"), "no finished run"),
-        ((a_run, tmp_path / "x/*.png", "-o", tmp_path / "o.csv"), "no photograph in it"),
-        ((a_run, folder, "-o", tmp_path / "o.csv", "--level", "0.5"), "known: 0.8"),
+        ((tiny_run, tmp_path / "x/*.png", "-o", tmp_path / "o.csv"), "no photograph in it"),
+        ((tiny_run, folder, "-o", tmp_path / "o.csv", "--level", "0.5"), "known: 0.8"),
     ):
         code, _, said = call("predict", *arguments)
         assert code == 2
@@ -84,14 +71,16 @@ def test_bad_input(call: Call, a_run: Path, folder: Path, tmp_path: Path) -> Non
         assert says in said
 
 
-def test_export_and_predict_from_it(call: Call, a_run: Path, folder: Path, tmp_path: Path) -> None:
+def test_export_and_predict_from_it(
+    call: Call, tiny_run: Path, folder: Path, tmp_path: Path
+) -> None:
     made = tmp_path / "exported"
-    code, told, _ = call("export", a_run, "--to", "torchscript", "-o", made, "--images", folder)
+    code, told, _ = call("export", tiny_run, "--to", "torchscript", "-o", made, "--images", folder)
     assert code == 0
     assert "2 images (photographs given)" in told
     code, _, said = call("predict", made, folder, "-o", tmp_path / "out.parquet")
     assert code == 0
     assert "torchscript" in said
-    code, _, said = call("export", a_run, "--to", "torchscript", "-o", made)
+    code, _, said = call("export", tiny_run, "--to", "torchscript", "-o", made)
     assert code == 2
     assert "exists" in said

@@ -12,27 +12,11 @@ import pytest
 from PIL import Image
 
 from magnostic import recipe_file as recipes
-from magnostic.data import Images, read_images
+from magnostic.data import Images
 from magnostic.deploy import Predictor, load
 from magnostic.train.run import run
 
 CONF = Path(__file__).parents[1] / "conf"
-
-
-@pytest.fixture(scope="session")
-def tiny_images(tiny_breakhis: Path) -> Images:
-    return read_images(tiny_breakhis)
-
-
-@pytest.fixture(scope="session")
-def tiny_run(tiny_images: Images, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A frozen random network of 32 px with a head for each of two folds, and a refitted one."""
-    recipe = recipes.load(
-        CONF / "probe-lite0.yaml",
-        ["--model.backbone=test_resnet", "--preprocess.size=32", "--split.protocols=patient",
-         "--train.batch_size=8"],
-    )  # fmt: skip
-    return run(recipe, tiny_images, tmp_path_factory.mktemp("deploy") / "run")
 
 
 @pytest.fixture(scope="session")

@@ -29,8 +29,16 @@ def pixels(tiny_images: Images) -> np.ndarray:
     return np.stack([entry.pixels for entry in found if isinstance(entry, Input)])
 
 
-@pytest.mark.parametrize("to", ["onnx", "openvino", "torchscript"])
-@pytest.mark.parametrize("fixture", ["tiny_run", "tuned_run"])
+@pytest.mark.parametrize(
+    ("to", "fixture"),
+    [
+        ("torchscript", "tiny_run"),
+        ("torchscript", "tuned_run"),
+        ("openvino", "tuned_run"),
+        ("onnx", "tiny_run"),
+        pytest.param("onnx", "tuned_run", marks=pytest.mark.slow),
+    ],
+)
 def test_exported_predicts_as_the_run(
     to: Any, fixture: str, tiny_images: Images, pixels: np.ndarray, tmp_path: Path,
     request: pytest.FixtureRequest,
@@ -58,7 +66,7 @@ def test_exported_predicts_as_the_run(
         assert computed.features[0].shape == (size, features[0].shape[1])
 
 
-@pytest.mark.parametrize("head", ["rbf-svm", "random-forest", "knn", "svm"])
+@pytest.mark.parametrize("head", ["rbf-svm", "random-forest", "knn"])
 def test_every_head(head: str, tiny_images: Images, tmp_path: Path) -> None:
     recipe = recipes.load(
         CONF / "probe-lite0.yaml",
@@ -70,7 +78,10 @@ def test_every_head(head: str, tiny_images: Images, tmp_path: Path) -> None:
     assert told["parity"]["same_class"] == 1
 
 
-@pytest.mark.parametrize(("to", "precision"), [("onnx", "int8"), ("openvino", "bf16")])
+@pytest.mark.parametrize(
+    ("to", "precision"),
+    [pytest.param("onnx", "int8", marks=pytest.mark.slow), ("openvino", "bf16")],
+)
 def test_reduced_precision(
     to: Any, precision: Any, tuned_run: Path, pixels: np.ndarray, tmp_path: Path
 ) -> None:
