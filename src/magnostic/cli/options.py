@@ -73,19 +73,24 @@ def read(
     """
     from magnostic.data import Wanted, read_sets
 
-    mapping = {}
-    for pair in columns:
-        ours, equals, theirs = pair.partition("=")
-        if not equals:
-            raise BadInput(f"--column {pair}: expected ours=theirs, e.g. --column label=diagnosis")
-        mapping[ours] = theirs
     keep = dict.fromkeys(Wanted(r.preprocess.size, r.preprocess.fit) for r in recipes)
     return read_sets(
         data,
         format=reader,
         on_bad=on_bad,
-        columns=mapping,
+        columns=mapping(columns),
         label_map=label_map,
         keep=tuple(keep),
         rescan=rescan,
     )
+
+
+def mapping(columns: Sequence[str]) -> dict[str, str]:
+    """Our column -> the manifest's; BadInput for what is not ours=theirs."""
+    found = {}
+    for pair in columns:
+        ours, equals, theirs = pair.partition("=")
+        if not equals:
+            raise BadInput(f"--column {pair}: expected ours=theirs, e.g. --column label=diagnosis")
+        found[ours] = theirs
+    return found

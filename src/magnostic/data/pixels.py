@@ -22,15 +22,12 @@ from PIL import Image
 
 from magnostic.data.fit import Fit, Size, fit_image
 from magnostic.data.images import GIVEN
-from magnostic.data.place import default_folder
 from magnostic.data.png import Scratch
 from magnostic.data.rows import Rows, open_rows
 from magnostic.data.scan import Unusable, announce, decode, pixel_hash
 from magnostic.data.store import VERSION, Store, Writer
 from magnostic.errors import DataError, RunFailed
 from magnostic.progress import track
-
-__all__ = ["Fit", "Pixels", "Size", "default_folder", "fit_image", "open_pixels"]
 
 #: Times that the cache is filled again because another process removed what was found in it.
 _TRIES: Final = 3

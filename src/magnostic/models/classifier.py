@@ -18,8 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from magnostic.data.fit import Fit, Size
 from magnostic.data.images import Task
-from magnostic.data.pixels import Fit, Size
 from magnostic.errors import WeightsError
 from magnostic.files import read_json, write_json
 from magnostic.models import encoders, heads, tensors

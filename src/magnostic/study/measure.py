@@ -21,7 +21,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
-from magnostic.data.pixels import fit_image
+from magnostic.data.fit import fit_image
 from magnostic.data.scan import Unusable, decode
 from magnostic.errors import DataError, RunFailed
 from magnostic.models import handcrafted, heads, weights

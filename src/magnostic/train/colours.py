@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from magnostic.data.derived import derived
-from magnostic.data.pixels import Pixels, fit_image
+from magnostic.data.fit import fit_image
+from magnostic.data.pixels import Pixels
 from magnostic.data.scan import Unusable, decode
 from magnostic.errors import RecipeError
 from magnostic.preprocess import colour, shifts

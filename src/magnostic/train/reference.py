@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from magnostic import tables
-from magnostic.data.pixels import fit_image
+from magnostic.data.fit import fit_image
 from magnostic.models import tensors
 from magnostic.train.experiment import Experiment
 from magnostic.train.fit import Fitted
