@@ -11,6 +11,7 @@ import json
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -29,22 +30,20 @@ class Environment:
 
     Attributes:
         packages: requirements, pinned.
-        unpinned: of these, one whose own pins of torch are passed over: all its other requirements
-            are installed, then it alone.
-        without: requirements of ``unpinned`` that the measured code never imports.
+        unpinned: one more, whose own pins of torch are passed over: it is installed alone, then
+            all its other requirements.
     """
 
     name: str
     packages: tuple[str, ...]
     unpinned: str = ""
-    without: tuple[str, ...] = ()
 
     def python(self, place: Path) -> Path:
         """The interpreter, after installing what is missing; NotInstalledError with the reason."""
         base = place / "torch"
         _once(base, TORCH, lambda: _pip(base, TORCH))
         here = place / self.name
-        wanted = [*TORCH, *self.packages, self.unpinned, *self.without]
+        wanted = [*TORCH, *self.packages, self.unpinned]
         _once(here, wanted, lambda: self._install(here, base))
         return here / "bin" / "python"
 
@@ -56,10 +55,10 @@ class Environment:
             _pip(here, self.packages)
         if self.unpinned:
             _pip(here, ["--no-deps", self.unpinned])
-            _pip(here, _requirements(here, self.unpinned, ("torch", "torchvision", *self.without)))
+            _pip(here, _requirements(here, self.unpinned))
 
 
-def _once(here: Path, wanted: list[str], install: object) -> None:
+def _once(here: Path, wanted: list[str], install: Callable[[], None]) -> None:
     """Make the environment unless the mark of the same requirements is there."""
     mark = here / "installed.json"
     if mark.is_file() and json.loads(mark.read_text(encoding="utf-8")) == wanted:
@@ -70,24 +69,26 @@ def _once(here: Path, wanted: list[str], install: object) -> None:
     mark.write_text(json.dumps(wanted) + "\n", encoding="utf-8")
 
 
-def _pip(here: Path, arguments: list[str] | tuple[str, ...]) -> None:
+def _pip(here: Path, arguments: Sequence[str]) -> None:
     limits = here / "constraints.txt"
     limits.write_text("\n".join(TORCH) + "\n", encoding="utf-8")
     python = str(here / "bin" / "python")
     _run([python, "-m", "pip", "install", "-q", "-c", str(limits), *arguments])
 
 
-def _requirements(here: Path, package: str, without: tuple[str, ...]) -> list[str]:
-    """What a package asks for, without its extras and without some."""
+def _requirements(here: Path, package: str) -> list[str]:
+    """What a package asks for beside torch, without its extras."""
     code = (
         "import importlib.metadata as m, sys, pip._vendor.packaging.requirements as r\n"
         "for line in m.requires(sys.argv[1]) or []:\n"
         "    need = r.Requirement(line)\n"
-        "    if need.name not in sys.argv[2:] and (not need.marker or need.marker.evaluate()):\n"
+        "    if need.name not in ('torch', 'torchvision') and (\n"
+        "        not need.marker or need.marker.evaluate({'extra': ''})\n"
+        "    ):\n"
         "        print(f'{need.name}{need.specifier}')\n"
     )
     name = package.partition("==")[0]
-    done = _run([str(here / "bin" / "python"), "-c", code, name, *without])
+    done = _run([str(here / "bin" / "python"), "-c", code, name])
     return done.splitlines()
 
 
