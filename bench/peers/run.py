@@ -280,10 +280,10 @@ def main() -> None:
         for task in tasks:
             able = {key: peer for key, peer in chosen_peers.items() if task.job in peer.jobs}
             rows += compare(bench, task, able, ran)
-    beside = len(ran - {"plain"})
-    rows.append(
-        Row("peers beside the plain loop that ran", beside, "", ">= 2", beside >= 2 and bool(ran))
-    )
+    if len(tasks) == len(TASKS) and len(chosen_peers) == len(PEERS):
+        beside = len(ran - {"plain"})
+        met = beside >= 2 and "plain" in ran
+        rows.append(Row("peers beside the plain loop that ran", beside, "", ">= 2", met))
     finish("peers/run", rows, chosen.json)
 
 
