@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import numpy as np
@@ -12,6 +13,9 @@ import pytest
 from PIL import Image
 
 from magnostic.taxonomy import TUMOUR_TYPES
+
+if TYPE_CHECKING:
+    from magnostic.data import Images
 
 # A loaded machine is not a fault of the code.
 hypothesis.settings.register_profile("no deadline", deadline=None)
@@ -70,3 +74,24 @@ def tiny_breakhis(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(pixels).save(path)
     return root
+
+
+@pytest.fixture(scope="session")
+def tiny_images(tiny_breakhis: Path) -> Images:
+    from magnostic.data import read_images
+
+    return read_images(tiny_breakhis)
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_images: Images, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run: a frozen random network of 32 px, a head for each of two folds, a refitted one."""
+    from magnostic import recipe_file as recipes
+    from magnostic.train.run import run
+
+    recipe = recipes.load(
+        Path(__file__).parent / "conf" / "probe-lite0.yaml",
+        ["--model.backbone=test_resnet", "--preprocess.size=32", "--split.protocols=patient",
+         "--train.batch_size=8"],
+    )  # fmt: skip
+    return run(recipe, tiny_images, tmp_path_factory.mktemp("tiny_run") / "run")

@@ -32,6 +32,8 @@ _VERBS = {
     "train": "Carry out a recipe: model, predictions, audit and report in one run folder.",
     "study": "Carry out many recipes, go on where it stopped, and report on all of them.",
     "compare": "Say which of two or more runs is better on the same images, and how sure that is.",
+    "predict": "Predict photographs with a run: class, probabilities, set, review flag.",
+    "export": "Write a run's model for ONNX Runtime, OpenVINO or TorchScript, checked.",
     "robustness": "Test a run's models on shifted photographs: stain, light, blur, JPEG, zoom.",
     "report": "Write the report of a run again.",
     "phantom": "Write synthetic photographs in the BreakHis tree.",
@@ -52,7 +54,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        told = "`magnostic train … --resume`, or the same study again, goes on from here"
+        told = "the same command with --resume, or the same study again, goes on from here"
         print(f"interrupted; {told}", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:  # the reader of a pipe (head, less) has gone

@@ -58,10 +58,16 @@ def read(
     """The images table of one or several data sources."""
     from magnostic.data import read_sets
 
-    mapping = {}
+    named = mapping(columns)
+    return read_sets(data, format=reader, on_bad=on_bad, columns=named, label_map=label_map)
+
+
+def mapping(columns: Sequence[str]) -> dict[str, str]:
+    """Our column -> the manifest's; BadInput for what is not ours=theirs."""
+    found = {}
     for pair in columns:
         ours, equals, theirs = pair.partition("=")
         if not equals:
             raise BadInput(f"--column {pair}: expected ours=theirs, e.g. --column label=diagnosis")
-        mapping[ours] = theirs
-    return read_sets(data, format=reader, on_bad=on_bad, columns=mapping, label_map=label_map)
+        found[ours] = theirs
+    return found

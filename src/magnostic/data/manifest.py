@@ -85,7 +85,9 @@ def read(source: Path, columns: Mapping[str, str] | None, on_bad: str, workers: 
     return assemble(Found(source, frame, None, bad), on_bad)
 
 
-def load(source: Path, columns: Mapping[str, str]) -> pd.DataFrame:
+def load(
+    source: Path, columns: Mapping[str, str], required: Sequence[str] = REQUIRED
+) -> pd.DataFrame:
     """The known columns as text, missing where empty; index: row of the file, header is row 1.
 
     Raises DataError for what is no CSV with the required columns.
@@ -97,7 +99,7 @@ def load(source: Path, columns: Mapping[str, str]) -> pd.DataFrame:
             records = csv.reader(file, delimiter=separator, strict=True)
             try:
                 header = [name.strip() for name in next(records, [])]
-                places = _places(source, header, columns)
+                places = _places(source, header, columns, required)
                 rows, cells = _cells(source, records, len(header), list(places.values()))
             except csv.Error as error:
                 raise DataError(
@@ -117,7 +119,9 @@ def _separator(header: str) -> str:
     return max(",;\t", key=plain.count)
 
 
-def _places(source: Path, header: list[str], columns: Mapping[str, str]) -> dict[str, int]:
+def _places(
+    source: Path, header: list[str], columns: Mapping[str, str], required: Sequence[str]
+) -> dict[str, int]:
     """Our column -> its place in the file."""
     if not any(header):
         raise DataError(f"{source}: empty; expected a header with columns path,label")
@@ -138,7 +142,7 @@ def _places(source: Path, header: list[str], columns: Mapping[str, str]) -> dict
                 f"{source}: column {theirs!r}, named for {ours!r}, is missing"
                 f"{did_you_mean(theirs, header)}; columns found: {found}"
             )
-    for ours in REQUIRED:
+    for ours in required:
         if columns.get(ours, ours) not in header:
             raise DataError(
                 f"{source}: column {ours!r} is missing (columns found: {found}); add it, or say "

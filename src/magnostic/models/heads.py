@@ -172,12 +172,12 @@ class Forest(Head):
         }
 
     def forward(self, features: Tensor) -> Tensor:
-        node = self.roots.long().expand(len(features), -1)
+        node = self.roots.long().expand(features.shape[0], -1)
         for _ in range(self.depth):
             value = features.gather(1, self.feature[node].long())
             goes_left = value <= self.threshold[node]
             node = torch.where(goes_left, self.left[node], self.right[node]).long()
-        total = features.new_zeros(len(features), self.classes)
+        total = features.new_zeros(features.shape[0], self.classes)
         for tree in range(node.shape[1]):  # one at a time: [N, T, C] would not fit for many images
             total = total + self.share[node[:, tree]]
         return _logarithm(total / node.shape[1], self.present)

@@ -46,10 +46,14 @@ def features(
     return result
 
 
-@torch.inference_mode()
 def logits(head: nn.Module, features: NDArray[np.float32]) -> NDArray[np.float32]:
     """The head over features [N, D], in float64 on the CPU, as float32 [N, C]."""
-    exact = copy.deepcopy(head).cpu().double().eval()
+    return head_logits(copy.deepcopy(head).cpu().double().eval(), features)
+
+
+@torch.inference_mode()
+def head_logits(exact: nn.Module, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A head that is in float64 on the CPU already, over features [N, D]: float32 [N, C]."""
     parts = [
         exact(torch.from_numpy(features[i : i + _ROWS]).double()).float().numpy()
         for i in range(0, len(features), _ROWS)

@@ -1,0 +1,105 @@
+"""``magnostic predict``: photographs to a table of what a stored model says of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from magnostic.cli import options
+
+if TYPE_CHECKING:
+    from magnostic.deploy.predictor import Predictor
+    from magnostic.deploy.to_file import Summary
+
+
+def predict(
+    run: Path,
+    *images: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    out: Annotated[Path, Parameter(name=["--out", "-o"])],
+    resume: Annotated[bool, Parameter(negative="")] = False,
+    strict: Annotated[bool, Parameter(negative="")] = False,
+    engine: Literal["auto", "torch", "openvino", "onnx"] = "auto",
+    level: float = 0.9,
+    column: options.Columns = (),
+    workers: int = 0,
+) -> None:
+    """Predict photographs with a run or an exported model; one row each, in order.
+
+    A row holds the class, calibrated probabilities, the conformal set, and whether somebody should
+    look and why. A photograph that cannot be read is a row with its error. Research use only.
+
+    Parameters
+    ----------
+    run
+        A run folder, one of its models (RUN/final), or the folder of an exported model.
+    images
+        Files, folders, quoted globs, manifests (.csv with a column path), images tables (.parquet),
+        or - for paths on standard input. With patients in a manifest their decisions are written to
+        NAME-patients beside the output.
+    out
+        A new .csv, .parquet or .json file.
+    resume
+        Go on with an interrupted prediction of the same photographs.
+    strict
+        Exit with code 2 where a photograph could not be read; all rows are written first.
+    engine
+        torch: as the run was trained and judged; openvino, onnx: float32 on the CPU; auto:
+        openvino for runs in float32 on the CPU where it can be used, else torch.
+    level
+        Of the conformal sets: 0.8, 0.9 or 0.95.
+    workers
+        Decoding threads; 0: one a core.
+    """
+    from magnostic.deploy import load
+    from magnostic.deploy.output import check_format
+    from magnostic.deploy.sources import listed
+    from magnostic.deploy.to_file import predict_to_file
+    from magnostic.errors import BadInput
+
+    check_format(out)
+    if out.exists():
+        raise BadInput(f"{out}: exists; choose another file (-o), or remove it")
+    items = listed(images, options.mapping(column))
+    predictor = load(run, engine=engine, level=level)
+    _introduce(predictor)
+    summary = predict_to_file(predictor, items, out, resume=resume, workers=workers)
+    _report(summary)
+    if strict and summary.unread:
+        raise BadInput(
+            f"{summary.unread} of {summary.images} photographs could not be read (--strict); see "
+            f"the column error in {out}"
+        )
+
+
+def _introduce(predictor: Predictor) -> None:
+    from magnostic.progress import say
+
+    about, rules = predictor.about, predictor.rules
+    say(f"model {about.name}, task {about.task}: {', '.join(about.classes)}")
+    say(f"engine {predictor.engine.name}")
+    if about.calibration is None:
+        say("no calibration was fitted for this model: probabilities as predicted, no sets")
+        return
+    say(f"calibrated with temperature {rules.temperature:.3g}")
+    if not rules.certifiable:
+        say(f"sets at {rules.level:g} are not certifiable (too few patients): all classes")
+    if rules.answer_above is None:
+        say("abstention is not certifiable (too few patients): every image is answered")
+
+
+def _report(summary: Summary) -> None:
+    before = f" ({summary.resumed} of them before)" if summary.resumed else ""
+    print(f"{summary.images} photographs{before}, {summary.unread} could not be read")
+    if summary.classes:
+        print("classes: " + ", ".join(f"{c} {n}" for c, n in sorted(summary.classes.items())))
+    reasons = ", ".join(f"{name} {n}" for name, n in summary.reasons.most_common())
+    print(f"to review: {summary.review}" + (f" ({reasons})" if reasons else ""))
+    for path, error in summary.first_errors:
+        print(f"  {path}: {error}")
+    if summary.unread > len(summary.first_errors):
+        print(f"  and {summary.unread - len(summary.first_errors)} more, in the column error")
+    print(summary.out)
+    if summary.patients is not None:
+        print(f"{summary.patients} ({summary.n_patients} patients)")

@@ -1,0 +1,170 @@
+"""A stored model that is ready for use: which networks it consists of, and the rules beside it.
+
+A run says in ``run.json`` which models are meant for use: the one in its own folder, the one
+refitted on everything (``final``), or the average of its folds' models. ``calibration.json`` beside
+it holds the rules that were fitted on predictions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from magnostic.data.images import Task
+from magnostic.data.pixels import Fit, Size
+from magnostic.errors import BadInput, WeightsError
+from magnostic.files import read_json, read_object
+from magnostic.models import classifier
+from magnostic.models.classifier import Classifier, Spec
+
+#: Marks the folder of an exported model.
+EXPORT: Final = "export.json"
+CALIBRATION: Final = "calibration.json"
+
+
+@dataclass(frozen=True)
+class Member:
+    """One network: its folder, its modules in evaluation mode on the CPU, its description."""
+
+    folder: Path
+    model: Classifier
+    spec: Spec
+
+
+@dataclass(frozen=True)
+class About:
+    """What every stored model says of itself, exported or not.
+
+    Attributes:
+        name: of the recipe.
+        classes: in the order of the probabilities.
+        task: ``binary``, ``subtype`` or ``label``.
+        size, fit: how a photograph becomes an input (:func:`magnostic.data.pixels.fit_image`).
+        calibration: content of ``calibration.json``; None where nothing was fitted.
+        digest: hex digest of weights and rules, which tells two models apart.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    task: Task
+    size: Size
+    fit: Fit
+    calibration: Mapping[str, Any] | None
+    digest: str
+
+
+def folders_for_use(run: Path) -> list[Path]:
+    """Folders of the models that a run means for use.
+
+    Raises BadInput where the folder is no finished run.
+    """
+    if not (run / "run.json").is_file():
+        if (run / "model.json").is_file():  # one model of a run, such as RUN/final
+            return [run]
+        if (run / "study.json").is_file():
+            raise BadInput(f"{run}: is a study; give one of the runs in {run / 'runs'}")
+        what = "holds no finished run (run.json)" if run.is_dir() else "no such folder"
+        raise BadInput(f"{run}: {what}; give the folder that `magnostic train … --out` wrote")
+    return [run / name for name in read_object(run / "run.json")["model_for_use"]]
+
+
+def load_members(run: Path) -> tuple[About, list[Member]]:
+    """Every network that a run means for use, with what they have in common.
+
+    Raises BadInput or WeightsError where the run is not whole.
+    """
+    members = [Member(folder, *classifier.load(folder)) for folder in folders_for_use(run)]
+    first = members[0].spec
+    for member in members:
+        spec = member.spec
+        if (spec.classes, spec.size, spec.fit) != (first.classes, first.size, first.fit):
+            raise WeightsError(
+                f"{member.folder}: other classes or input than {members[0].folder}; they cannot be "
+                "averaged. Train the run again"
+            )
+    about = About(
+        name=_name(run),
+        classes=tuple(first.classes),
+        task=first.task,
+        size=first.size,
+        fit=first.fit,
+        calibration=read_calibration(run),
+        digest=_digest(run, members),
+    )
+    return about, members
+
+
+def read_calibration(folder: Path) -> dict[str, Any] | None:
+    """The rules beside a model, or None."""
+    path = folder / CALIBRATION
+    return read_object(path) if path.is_file() else None
+
+
+def _name(run: Path) -> str:
+    recipe = run / "recipe.yaml"
+    if not recipe.is_file():
+        return run.name
+    for line in recipe.read_text(encoding="utf-8").splitlines():
+        if line.startswith("name:"):
+            return line.removeprefix("name:").strip()
+    return run.name
+
+
+def _digest(run: Path, members: list[Member]) -> str:
+    """Over every file that decides a prediction."""
+    digest = hashlib.blake2b(digest_size=16)
+    files = []
+    for member in members:
+        files += [member.folder / "model.json", member.folder / "model.safetensors"]
+        if member.spec.backbone_file is not None:
+            files.append(member.folder / member.spec.backbone_file)
+        files.append(member.folder / "reference.safetensors")
+    files.append(run / CALIBRATION)
+    for path in files:
+        if path.is_file():
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def is_export(folder: Path) -> bool:
+    """Whether the folder holds an exported model."""
+    return (folder / EXPORT).is_file()
+
+
+def read_export(folder: Path) -> tuple[About, dict[str, Any]]:
+    """What an exported model says of itself, and the whole of ``export.json``.
+
+    Raises WeightsError where a file is missing or is not the one that was checked when exported.
+    """
+    raw = read_json(folder / EXPORT)
+    try:
+        for name, expected in raw["files"].items():
+            path = folder / name
+            if not path.is_file():
+                raise WeightsError(f"{path}: missing; export the run again")
+            with path.open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != expected:
+                    raise WeightsError(
+                        f"{path}: not the file that was exported and checked; export the run again"
+                    )
+        size = raw["size"] if isinstance(raw["size"], int) else tuple(raw["size"])
+        about = About(
+            name=raw["name"],
+            classes=tuple(raw["classes"]),
+            task=raw["task"],
+            size=size,
+            fit=raw["fit"],
+            calibration=read_calibration(folder),
+            digest=hashlib.blake2b(
+                repr(sorted(raw["files"].items())).encode(), digest_size=16
+            ).hexdigest(),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise WeightsError(
+            f"{folder / EXPORT}: not the description of an exported model ({error}); export anew"
+        ) from None
+    return about, raw

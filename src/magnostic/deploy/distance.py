@@ -1,0 +1,120 @@
+"""How far a photograph lies from the training images in the model's feature space.
+
+Features are standardized by the training images. The distance of a photograph is Euclidean, to the
+nearest training image; the unit is the 99th percentile of the same distance among the training
+images themselves, each to the nearest one of another patient (lab number where known, else patient,
+else any other image), since new photographs come from new patients. Beyond 1 a photograph is
+farther from everything known than 99 of 100 training images are.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+import safetensors
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from magnostic.errors import WeightsError
+
+#: Distance beyond which a photograph is far from the training images.
+FAR: Final = 1.0
+_PERCENTILE: Final = 99.0
+#: Training images that the unit is measured on at most, evenly spaced over the table.
+_MEASURED: Final = 2000
+#: Distances worked on at once: 64 MiB of float32.
+_CHUNK: Final = 2**24
+
+Vectors = NDArray[np.float32]
+
+
+class Reference:
+    """Training images in feature space.
+
+    Args:
+        features: [M, D], M >= 2.
+        groups: [M], what must differ between an image and its neighbour when the unit is measured.
+    """
+
+    def __init__(self, features: NDArray[np.floating], groups: NDArray[np.intp]) -> None:
+        values = features.astype(np.float32)
+        self._shift = values.mean(axis=0, dtype=np.float64).astype(np.float32)
+        spread = values.std(axis=0, dtype=np.float64)
+        # Stored as float16: a column that does not vary beyond its rounding says nothing.
+        varies = spread > 1e-3 * np.abs(self._shift) + 1e-6
+        self._scale = np.where(varies, 1 / np.where(varies, spread, 1), 0).astype(np.float32)
+        self._known = (values - self._shift) * self._scale
+        self._half = 0.5 * np.einsum("md,md->m", self._known, self._known)
+        measured = np.unique(np.linspace(0, len(values) - 1, _MEASURED).astype(np.intp))
+        within = self._distances(self._known[measured], groups[measured], groups)
+        within = within[np.isfinite(within)]
+        self._unit = float(np.percentile(within, _PERCENTILE)) if len(within) else float("nan")
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def distance(self, features: Vectors) -> NDArray[np.float32]:
+        """Distances of [N, D] in the unit above, float32 [N]; NaN where there is no unit."""
+        if not self._unit > 0:
+            return np.full(len(features), np.nan, dtype=np.float32)
+        scaled = (features.astype(np.float32) - self._shift) * self._scale
+        found: NDArray[np.float32] = (self._distances(scaled) / self._unit).astype(np.float32)
+        return found
+
+    def nearest(self, features: Vectors, k: int) -> NDArray[np.intp]:
+        """Rows of the k nearest training images of [N, D], nearest first: intp [N, k]."""
+        scaled = (features.astype(np.float32) - self._shift) * self._scale
+        halves = self._half - scaled @ self._known.T
+        order: NDArray[np.intp] = np.argsort(halves, axis=1, kind="stable")[:, :k]
+        return order
+
+    def _distances(
+        self,
+        scaled: Vectors,
+        groups: NDArray[np.intp] | None = None,
+        of_known: NDArray[np.intp] | None = None,
+    ) -> NDArray[np.float64]:
+        """To the nearest known vector, of another group where groups are given (else inf)."""
+        found = np.empty(len(scaled))
+        step = max(1, _CHUNK // len(self._known))
+        for start in range(0, len(scaled), step):
+            here = scaled[start : start + step]
+            # |a - b|^2 / 2 without the part that is the same for all b.
+            halves = self._half - here @ self._known.T
+            if groups is not None and of_known is not None:
+                halves[groups[start : start + step, None] == of_known[None, :]] = np.inf
+            own = 0.5 * np.einsum("nd,nd->n", here, here)
+            found[start : start + step] = np.sqrt(2 * np.maximum(halves.min(axis=1) + own, 0))
+        return found
+
+
+def read(folder: Path) -> Reference | None:
+    """The training images kept beside a model; None where the recipe kept none.
+
+    Raises WeightsError for files that do not belong together.
+    """
+    path, table_path = folder / "reference.safetensors", folder / "reference.parquet"
+    if not path.is_file() or not table_path.is_file():
+        return None
+    try:
+        features = safetensors.numpy.load_file(path)["features"]
+        table = pd.read_parquet(table_path)
+    except (OSError, KeyError, ValueError, safetensors.SafetensorError) as error:
+        raise WeightsError(f"{path}: cannot be read ({error}); train the run again") from None
+    if len(table) != len(features):
+        raise WeightsError(
+            f"{path}: {len(features)} vectors, but {len(table)} rows in {table_path.name}; "
+            "train the run again"
+        )
+    if len(features) < 2:
+        return None
+    return Reference(features, _groups(table))
+
+
+def _groups(table: pd.DataFrame) -> NDArray[np.intp]:
+    """Lab number, else patient, else pixels: what one person's images share."""
+    key = table["accession"].fillna(table["patient_id"]).fillna(table["pixel_hash"])
+    return np.asarray(pd.factorize(key)[0], dtype=np.intp)

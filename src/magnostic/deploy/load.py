@@ -1,0 +1,48 @@
+"""From a folder to a :class:`Predictor`: a run, one of its models, or an exported model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, get_args
+
+from magnostic.deploy import artefact, decisions, distance, engines, ready
+from magnostic.deploy.predictor import Predictor
+from magnostic.errors import BadInput
+
+EngineName = Literal["auto", "torch", "openvino", "onnx"]
+
+
+def load(
+    folder: str | Path, *, engine: EngineName = "auto", level: float = decisions.LEVEL
+) -> Predictor:
+    """A predictor of what a folder means for use.
+
+    Args:
+        folder: a run, one model of it (``RUN/final``), or an exported model.
+        engine: ``torch`` computes as the run was trained and judged, and gives its stored
+            predictions again; ``openvino`` and ``onnx`` compute in float32 on the CPU, with a graph
+            that is made once, checked against PyTorch and kept in the cache. ``auto`` takes
+            openvino for a run in float32 on the CPU where it is installed and the model can be
+            exported, torch for all others. An exported model has its own.
+        level: of the conformal sets.
+
+    Raises:
+        BadInput, WeightsError: no finished run, files that do not fit, a level that was not fitted.
+        MissingExtra: the engine asked for is not installed.
+    """
+    folder = Path(folder)
+    if engine not in get_args(EngineName):
+        raise BadInput(f"--engine {engine}: choose one of {', '.join(get_args(EngineName))}")
+    if artefact.is_export(folder):
+        if engine != "auto":
+            raise BadInput(f"{folder}: is an exported model and has its own engine; leave --engine")
+        about, raw = artefact.read_export(folder)
+        found = [distance.read(folder / name) for name in raw["references"]]
+        return Predictor(about, ready.of_export(folder, raw), found, level)
+    about, members = artefact.load_members(folder)
+    references = [distance.read(member.folder) for member in members]
+    if engine != "torch":
+        converted = ready.converted(about, members, engine)
+        if converted is not None:
+            return Predictor(about, converted, references, level)
+    return Predictor(about, engines.TorchEngine(members), references, level)

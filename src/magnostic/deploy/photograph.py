@@ -1,0 +1,109 @@
+"""Anything that may be a photograph, to the input of a network; or what is wrong with it.
+
+Files are decoded and fitted by the functions that made the training inputs, so that the same file
+gives the same input.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFile, UnidentifiedImageError
+
+from magnostic.data.pixels import Fit, Size, fit_image
+from magnostic.data.scan import Unusable, decode
+
+#: Pixels beyond which a file is refused before it is decoded, so that decoding threads together
+#: stay within a few hundred MiB.
+MAX_PIXELS: Final = 50_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One photograph as the network sees it, and its size before.
+
+    pixels: uint8 [height, width, 3], RGB. width, height: of the photograph, pixels.
+    """
+
+    pixels: NDArray[np.uint8]
+    width: int
+    height: int
+
+
+def read(given: Any, size: Size, fit: Fit) -> Input | str:
+    """A path, PIL image, array or tensor as input; or, in words, why it can't be one.
+
+    Args:
+        given: path of an image file; PIL image in RGB; uint8 [H, W, 3] array or tensor; tensor
+            [3, H, W], uint8 or, in [0, 1], floating point.
+        size, fit: of the network's input.
+    """
+    try:
+        if isinstance(given, str | Path):
+            _refuse_huge(Path(given))
+            pixels = decode(Path(given))
+        else:
+            pixels = as_pixels(given)
+        height, width = pixels.shape[:2]
+        return Input(fit_image(Image.fromarray(pixels), size, fit), width, height)
+    except Unusable as bad:
+        return str(bad)
+    except MemoryError:
+        return "too large: memory does not suffice to decode it; cut it into tiles"
+    except Exception as error:  # whatever a decoder raises must not stop the other photographs
+        return f"unreadable: {type(error).__name__}: {error}"
+
+
+def as_pixels(given: Any) -> NDArray[np.uint8]:
+    """A PIL image, array or tensor as uint8 [H, W, 3]; Unusable where it is none of these."""
+    if isinstance(given, Image.Image):
+        if given.mode != "RGB":
+            raise Unusable("not RGB", f"its mode is {given.mode}; give image.convert('RGB')")
+        return np.asarray(given)
+    if hasattr(given, "detach"):  # a tensor, without importing torch for it
+        given = given.detach().cpu()
+        if given.ndim == 3 and given.shape[0] == 3 and given.shape[-1] != 3:
+            given = given.permute(1, 2, 0)
+        given = given.numpy()
+        if np.issubdtype(given.dtype, np.floating):
+            if not (np.isfinite(given).all() and given.min() >= 0 and given.max() <= 1):
+                raise Unusable("not an image", "floating-point tensors must lie in [0, 1]")
+            given = np.rint(given * 255).astype(np.uint8)
+    if not isinstance(given, np.ndarray):
+        raise Unusable("not an image", f"a {type(given).__name__}; give a path, array or PIL image")
+    if given.dtype != np.uint8 or given.ndim != 3 or given.shape[2] != 3 or not given.size:
+        shape = "x".join(map(str, given.shape))
+        raise Unusable("not an image", f"{given.dtype} {shape}; give uint8 [height, width, 3]")
+    return np.ascontiguousarray(given)
+
+
+def _refuse_huge(path: Path) -> None:
+    """Look at the header alone; what cannot be opened is left to ``decode`` to name."""
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError):
+        return
+    if width * height > MAX_PIXELS:
+        raise Unusable("too large", f"{width}x{height} pixels; cut it into tiles")
+
+
+@contextlib.contextmanager
+def strict_decoding() -> Iterator[None]:
+    """Truncated files are errors and Pillow's warnings are silent inside."""
+    lenient = ImageFile.LOAD_TRUNCATED_IMAGES
+    ImageFile.LOAD_TRUNCATED_IMAGES = False  # another library may have switched it on
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+            warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
+            yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = lenient

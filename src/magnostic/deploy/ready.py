@@ -1,0 +1,79 @@
+"""Engines for an exported model, or for a run by a graph that is made once and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+from magnostic.data.pixels import default_folder
+from magnostic.deploy import artefact, engines
+from magnostic.deploy.artefact import About, Member
+from magnostic.deploy.engines import Engine, Exported
+from magnostic.errors import MagnosticError, MissingExtra
+from magnostic.files import read_json
+from magnostic.progress import say
+
+_PACKAGES = {"openvino": "openvino", "onnx": "onnxruntime"}
+
+
+def of_export(folder: Path, raw: dict[str, Any]) -> Exported:
+    """The engine of an exported model; ``raw`` is its ``export.json``."""
+    path, precision, sources = folder / raw["model"], raw["precision"], raw["sources"]
+    note = "" if precision == "fp32" else f", {precision}"
+    if raw["to"] == "onnx":
+        return engines.OnnxEngine(path, sources, note)
+    if raw["to"] == "openvino":
+        return engines.OpenvinoEngine(path, sources, "bf16" if precision == "bf16" else "f32", note)
+    return engines.TorchscriptEngine(path, sources, raw["outputs"], note)
+
+
+def converted(
+    about: About, members: Sequence[Member], engine: Literal["auto", "openvino", "onnx"]
+) -> Engine | None:
+    """The run's networks in another engine, made and checked now or found in the cache.
+
+    Returns None where ``auto`` means PyTorch: for a run in bf16 or fp16 (its own arithmetic is
+    faster than another runtime's float32, and gives its stored predictions again), with a CUDA
+    device, without OpenVINO, and for a model that cannot be exported or does not pass the check.
+    Which of these it is depends on the machine and the model alone, and is said.
+
+    Raises what the export raises where the engine was asked for by name.
+    """
+    from magnostic.train import device
+
+    to: Literal["openvino", "onnx"] = "openvino" if engine == "auto" else engine
+    if engine == "auto":
+        reduced = device.precision(members[0].spec.precision) != "fp32"
+        if reduced or device.torch_device().type != "cpu" or not _installed(_PACKAGES[to]):
+            return None
+    elif not _installed(_PACKAGES[to]):
+        raise MissingExtra("export", _PACKAGES[to])
+    try:
+        return _cached(about, members, to)
+    except MagnosticError as error:
+        if engine != "auto":
+            raise
+        say(f"engine torch, since openvino cannot be used: {error}")
+        return None
+
+
+def _cached(about: About, members: Sequence[Member], to: Literal["openvino", "onnx"]) -> Engine:
+    from magnostic.deploy import export
+
+    libraries = "-".join(version(name) for name in ("torch", _PACKAGES[to]))
+    folder = default_folder() / "engines" / f"{about.digest}-{to}-{libraries}"
+    if not (folder / artefact.EXPORT).is_file():
+        say(f"making the {to} graph of this model, once")
+        export.write(about, members, folder, to)
+    raw = read_json(folder / artefact.EXPORT)
+    return of_export(folder, raw)
+
+
+def _installed(package: str) -> bool:
+    try:
+        version(package)
+    except PackageNotFoundError:
+        return False
+    return True

@@ -1,0 +1,119 @@
+"""What is to be predicted: files, folders, globs, manifests, a list on standard input.
+
+The order is that of the arguments; folders are gone through by name, files before subfolders; globs
+are sorted. A file that does not exist is an item like any other, whose row will say so.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from magnostic.data import manifest
+from magnostic.data.images import Images
+from magnostic.data.scan import EXTENSIONS
+from magnostic.errors import BadInput, DataError
+
+#: Ids that an input may bring along.
+IDS: Final = ("image_id", "patient_id", "slide_id", "accession")
+_STDIN: Final = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One photograph to predict.
+
+    Attributes:
+        path: of the file, as it was given or found.
+        ids: values of :data:`IDS`, or () where the input brought none.
+    """
+
+    path: str
+    ids: tuple[str | None, ...] = ()
+
+
+def listed(sources: Sequence[str | Path], columns: Mapping[str, str] | None = None) -> list[Item]:
+    """Every photograph of these sources, in order.
+
+    Args:
+        sources: image files; folders; globs (``"slides/**/*.png"``); manifests (``.csv`` with a
+            column ``path``); images tables (``.parquet``); ``-`` for paths on standard input, one a
+            line.
+        columns: for manifests: our column name -> the file's.
+
+    Raises:
+        BadInput: a folder, glob or list without a photograph, or nothing at all.
+        DataError: a manifest that cannot be read.
+    """
+    found: list[Item] = []
+    for source in sources:
+        before = len(found)
+        found += _listed(str(source), columns or {})
+        if len(found) == before:
+            raise BadInput(
+                f"{source}: no photograph in it (looked for "
+                f"{' '.join('*' + e for e in EXTENSIONS)}); check the path"
+            )
+    if not found:
+        raise BadInput("no photograph was given; name files, folders, a manifest.csv, or -")
+    return found
+
+
+def _listed(source: str, columns: Mapping[str, str]) -> Iterator[Item]:
+    path = Path(source)
+    if source == _STDIN:
+        yield from (Item(line.rstrip("\r\n")) for line in sys.stdin if line.strip())
+    elif path.is_dir():
+        yield from map(Item, _walk(source))
+    elif path.suffix.lower() == ".csv" and path.is_file():
+        yield from _manifest(path, columns)
+    elif path.suffix.lower() == ".parquet" and path.is_file():
+        table = Images.read(path).table
+        rows = zip(table["path"], *(table[name] for name in IDS), strict=True)
+        yield from (Item(str(place), tuple(map(_plain, ids))) for place, *ids in rows)
+    elif not path.exists() and glob.has_magic(source):
+        yield from map(Item, _globbed(source))
+    else:
+        yield Item(source)
+
+
+def _walk(root: str) -> Iterator[str]:
+    """Image files at any depth; hidden ones are passed over, links to folders followed."""
+    for folder, subfolders, names in os.walk(root, onerror=_unreadable, followlinks=True):
+        subfolders[:] = sorted(s for s in subfolders if not s.startswith((".", "__MACOSX")))
+        # Text, not Path objects: there may be many.
+        yield from (f"{folder}/{name}" for name in sorted(names) if _is_image(name))
+
+
+def _globbed(pattern: str) -> Iterator[str]:
+    found = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - may be absolute
+    return (path for path in found if _is_image(path.rpartition("/")[2]))
+
+
+def _is_image(name: str) -> bool:
+    return name.lower().endswith(EXTENSIONS) and not name.startswith(".")
+
+
+def _unreadable(error: OSError) -> None:
+    raise DataError(f"{error.filename}: cannot be read ({error.strerror}); mend its permissions")
+
+
+def _manifest(path: Path, columns: Mapping[str, str]) -> Iterator[Item]:
+    raw = manifest.load(path, columns, required=("path",))
+    patients = raw["patient"].fillna(raw["slide"])
+    columns_ = (raw["image_id"], patients, raw["slide"], raw["accession"])
+    rows = zip(raw["path"], *columns_, strict=True)
+    for place, *ids in rows:
+        if _plain(place) is None:
+            raise DataError(f"{path}: a row has no path; give the file or leave out the row")
+        yield Item((path.parent / place).as_posix(), tuple(map(_plain, ids)))
+
+
+def _plain(value: object) -> str | None:
+    """A cell as text; None where it is missing."""
+    return None if value is None or value != value else str(value)

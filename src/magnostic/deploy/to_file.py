@@ -1,0 +1,110 @@
+"""Prediction of listed photographs into a file, with what came of it in a few words."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from magnostic import __version__
+from magnostic.deploy.output import Journal, check_format, write
+from magnostic.deploy.patients import Patients
+from magnostic.deploy.predictor import JOINED, Predictor
+from magnostic.deploy.sources import Item
+from magnostic.progress import track
+
+
+@dataclass
+class Summary:
+    """What a prediction came to.
+
+    Attributes:
+        images: rows written; ``resumed`` of them stood there before.
+        classes: class -> photographs predicted as it.
+        reasons: reason for review -> photographs (:data:`magnostic.deploy.predictor.REASONS`).
+        review: photographs with the flag.
+        errors: kind of fault -> photographs.
+        first_errors: path and error of the first few.
+        patients: file of the patients' decisions, None where the input brought no patients.
+    """
+
+    out: Path
+    images: int = 0
+    resumed: int = 0
+    classes: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    review: int = 0
+    errors: Counter[str] = field(default_factory=Counter)
+    first_errors: list[tuple[str, str]] = field(default_factory=list)
+    patients: Path | None = None
+    n_patients: int = 0
+
+    @property
+    def unread(self) -> int:
+        return self.errors.total()
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Count one row."""
+        self.images += 1
+        self.review += bool(row["review"])
+        if row["error"] is not None:
+            self.errors[row["error"].split(":", 1)[0]] += 1
+            if len(self.first_errors) < 5:
+                self.first_errors.append((row["path"], row["error"]))
+            return
+        self.classes[row["y_pred"]] += 1
+        if row["reasons"]:
+            self.reasons.update(row["reasons"].split(JOINED))
+
+
+def predict_to_file(
+    predictor: Predictor,
+    items: Sequence[Item],
+    out: Path,
+    *,
+    resume: bool = False,
+    workers: int = 0,
+) -> Summary:
+    """Predict every item in order and write ``out``; patients' decisions beside it.
+
+    Args:
+        items: from :func:`magnostic.deploy.sources.listed`.
+        out: ``.csv``, ``.parquet`` or ``.json``; must not exist. Where items bring patients, their
+            decisions go to ``NAME-patients`` of the same kind.
+        resume: go on with an interrupted prediction of the same model, options and photographs.
+        workers: decoding threads; 0: one a core.
+
+    Raises BadInput for a name of another kind, a file that exists, or rows of something else.
+    """
+    check_format(out)
+    journal = Journal(out, _identity(predictor, items), resume=resume)
+    summary, patients = Summary(out, resumed=journal.done), Patients(predictor.rules)
+    for row in journal.rows():
+        summary.add(row)
+        patients.add(row)
+    rest = items[journal.done :]
+    with journal.appending() as append:
+        rows = predictor.stream(rest, workers=workers)
+        for row in track(rows, "predicting", len(rest)):
+            append(row)
+            summary.add(row)
+            patients.add(row)
+    table = patients.table()
+    if table:
+        summary.patients, summary.n_patients = out.with_stem(f"{out.stem}-patients"), len(table)
+        write(summary.patients, table, list(table[0]))
+    journal.finish(predictor.columns)
+    return summary
+
+
+def _identity(predictor: Predictor, items: Sequence[Item]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    told = [__version__, predictor.about.digest, predictor.engine.name, predictor.rules.level]
+    digest.update(json.dumps(told).encode())
+    for item in items:
+        digest.update(repr((item.path, item.ids)).encode())
+    return digest.hexdigest()

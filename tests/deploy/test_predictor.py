@@ -1,0 +1,205 @@
+"""Prediction: the run's own figures again, order, every kind of input, bad ones as rows."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from magnostic.data import Images
+from magnostic.deploy import Predictor, load
+from magnostic.deploy.distance import Reference
+from magnostic.deploy.photograph import read
+from magnostic.errors import BadInput, WeightsError
+from magnostic.evaluate.calibration import temper
+from magnostic.evaluate.predictions import Predictions
+
+
+def paths_of(images: Images) -> list[str]:
+    return images.table["path"].tolist()
+
+
+def probabilities(table: pd.DataFrame, predictor: Predictor) -> np.ndarray:
+    return table[[f"p_{c}" for c in predictor.about.classes]].to_numpy(np.float32)
+
+
+@pytest.mark.parametrize("fixture", ["tiny_run", "tuned_run"])
+def test_stored_predictions_come_out_again(
+    fixture: str, tiny_images: Images, request: pytest.FixtureRequest
+) -> None:
+    run = request.getfixturevalue(fixture)
+    where = tiny_images.table.set_index("image_id")["path"]
+    for child in ("patient/r0f0", "patient/r0f1"):
+        stored = Predictions.read(run / child / "predictions.parquet").where(part="test")
+        one = load(run / child, engine="torch")
+        again = one.predict(where[stored.table["image_id"]].tolist())
+        np.testing.assert_array_equal(probabilities(again, one), stored.probabilities)
+        assert again["y_pred"].tolist() == stored.table["y_pred"].tolist()
+
+
+def test_folds_are_averaged_where_the_run_says_so(tuned_run: Path, tiny_images: Images) -> None:
+    paths = paths_of(tiny_images)
+    both = load(tuned_run, engine="torch")
+    assert both.about.calibration is not None
+    each = [load(tuned_run / f"patient/r0f{k}", engine="torch") for k in (0, 1)]
+    raw = np.mean([probabilities(p.predict(paths), p) for p in each], axis=0)
+    stated = temper(raw, both.about.calibration["temperature"])
+    np.testing.assert_allclose(probabilities(both.predict(paths), both), stated, atol=1e-6)
+
+
+def test_rules_are_those_of_calibration_json(predictor: Predictor, tiny_images: Images) -> None:
+    told = {
+        **predictor.about.calibration,
+        "temperature": 1.7,
+        "abstention": {"target": 0.1, "threshold": 0.55},
+        "conformal": [{"level": 0.9, "unit": "image", "limit": 0.97},
+                      {"level": 0.9, "unit": "patient", "limit": 0.1},
+                      {"level": 0.95, "unit": "image", "limit": None}],
+    }  # fmt: skip
+    about = replace(predictor.about, calibration=told)
+    plain = Predictor(replace(about, calibration=None), predictor.engine, predictor.references)
+    ready = Predictor(about, predictor.engine, predictor.references)
+    paths = paths_of(tiny_images)
+    raw, table = probabilities(plain.predict(paths), plain), ready.predict(paths)
+    logits = np.log(raw.astype(float)) / 1.7
+    stated = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(probabilities(table, ready), stated, atol=1e-5)
+    classes = about.classes
+    sizes = set()
+    for row, p in zip(table.to_dict("records"), raw, strict=True):
+        inside = {c for c, q in zip(classes, p, strict=True) if 1 - q <= 0.97} | {row["y_pred"]}
+        assert set(row["set"].split("|")) == inside
+        reasons = set() if pd.isna(row["reasons"]) else set(row["reasons"].split("|"))
+        assert ("set" in reasons) == (len(inside) > 1)
+        assert row["answered"] == (p.max() > 0.55)
+        assert ("abstained" in reasons) == (not row["answered"])
+        assert row["review"] == bool(reasons)
+        malignant = sum(q for c, q in zip(classes, p, strict=True) if c in ("DC", "LC", "MC", "PC"))
+        assert row["malignant_half"] == (malignant >= 0.5)
+        sizes.add(len(inside))
+    assert len(sizes) > 1
+    assert table["answered"].nunique() == 2
+    full = Predictor(about, predictor.engine, predictor.references, level=0.95).predict(paths)
+    assert (full["set"] == "|".join(classes)).all()
+    assert not full["reasons"].fillna("").str.contains("set").any()
+
+
+def test_levels(tiny_run: Path) -> None:
+    assert load(tiny_run, engine="torch", level=0.8).rules.level == 0.8
+    with pytest.raises(BadInput, match=r"known: 0\.8, 0\.9, 0\.95"):
+        load(tiny_run, engine="torch", level=0.7)
+
+
+def test_order_and_errors(
+    predictor: Predictor, tiny_images: Images, bad_files: dict[Path, str], odd_but_good: Path
+) -> None:
+    good, bad = paths_of(tiny_images), [str(p) for p in bad_files]
+    mixed = [*bad[:3], *good[:9], *bad[3:6], str(odd_but_good), *good[9:20], *bad[6:]]
+    table = predictor.predict(mixed, workers=3)
+    assert table["path"].tolist() == mixed
+    says = {str(p): text for p, text in bad_files.items()}
+    alone = predictor.predict(good).set_index("path")
+    for row in table.to_dict("records"):
+        if row["path"] in says:
+            assert says[row["path"]] in row["error"]
+            assert row["review"]
+            assert row["reasons"] == "error"
+            assert pd.isna(row["y_pred"])
+            assert pd.isna(row["p_A"])
+        elif row["path"] in good:
+            assert pd.isna(row["error"])
+            assert row["p_A"] == alone.loc[row["path"], "p_A"]
+        else:
+            assert row["y_pred"]
+
+
+def test_only_bad_ones(predictor: Predictor, bad_files: dict[Path, str]) -> None:
+    paths = [str(p) for p in bad_files] * 8  # more than wait for one batch
+    table = predictor.predict(paths)
+    assert table["path"].tolist() == paths
+    assert table["error"].notna().all()
+
+
+def test_every_kind_of_image(predictor: Predictor, tiny_images: Images) -> None:
+    path = Path(paths_of(tiny_images)[0])
+    image = Image.open(path)
+    array = np.asarray(image)
+    tensor = torch.from_numpy(array.copy())
+    floating = tensor.permute(2, 0, 1).float() / 255
+    kinds = [path, str(path), image, array, tensor, tensor.permute(2, 0, 1), floating]
+    table = predictor.predict(kinds)
+    assert table["error"].isna().all()
+    assert table["path"].tolist()[2:] == [f"image {n}" for n in range(2, 7)]
+    rest = table.drop(columns="path")
+    assert (rest.nunique(dropna=False) == 1).all()
+    for one in (path, image, array, tensor):
+        assert len(predictor.predict(one)) == 1
+    assert len(predictor.predict(np.stack([array] * 3))) == 3
+
+
+def test_what_is_no_image(predictor: Predictor) -> None:
+    grey = Image.new("L", (40, 40))
+    wrong = [np.zeros((40, 40), np.uint8), np.zeros((40, 40, 3)), torch.full((3, 40, 40), 2.0),
+             grey, None, np.zeros((0, 4, 3), np.uint8)]  # fmt: skip
+    table = predictor.predict(wrong)
+    assert table["error"].str.startswith(("not an image", "not RGB")).all()
+
+
+def test_quality_flags(predictor: Predictor) -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    coarse = Image.fromarray(rng.integers(0, 256, (3, 3, 3), dtype=np.uint8)).resize((64, 64))
+    blank = np.full((64, 64, 3), 240, np.uint8)
+    table = predictor.predict([noise, noise[:20], blank, coarse])
+    told = table["reasons"].fillna("").str.split("|")
+    reasons = [set(r) & {"small", "blank", "blurred"} for r in told]
+    assert reasons == [set(), {"small"}, {"blank"}, {"blurred"}]
+
+
+def test_far_from_the_training_images(predictor: Predictor, tiny_images: Images) -> None:
+    known = predictor.predict(paths_of(tiny_images))
+    # Training images lie on top of themselves, but for rounding to float16.
+    assert (known["distance"] < 0.1).all()
+    # To a model that knew adenosis alone, ductal carcinoma of another colour is far.
+    types = tiny_images.table["tumour_type"]
+    inputs = [read(p, 32, "squeeze") for p in paths_of(tiny_images)]
+    pixels = np.stack([entry.pixels for entry in inputs if not isinstance(entry, str)])
+    adenosis = predictor.compute(pixels[types == "A"]).features[0]
+    reference = Reference(adenosis, np.arange(len(adenosis)))
+    narrow = Predictor(predictor.about, predictor.engine, [reference])
+    found = narrow.predict(paths_of(tiny_images))
+    assert (found["distance"][types == "DC"] > 1).all()
+    assert found["reasons"][types == "DC"].str.contains("far").all()
+    assert not found["reasons"][types == "A"].fillna("").str.contains("far").any()
+    none_kept = Predictor(predictor.about, predictor.engine, [None])
+    assert none_kept.predict(paths_of(tiny_images)[:2])["distance"].isna().all()
+
+
+def test_batches_of_inputs_from_several_threads(predictor: Predictor, tiny_images: Images) -> None:
+    about = predictor.about
+    inputs = [read(p, about.size, about.fit) for p in paths_of(tiny_images)]
+    pixels = np.stack([entry.pixels for entry in inputs if not isinstance(entry, str)])
+    wanted = predictor.predict(paths_of(tiny_images))["p_DC"].tolist()
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda k: predictor.batch(pixels[k : k + 5]), range(0, 48, 5)))
+    assert [row["p_DC"] for rows in found for row in rows] == wanted
+    with pytest.raises(BadInput, match="give uint8"):
+        predictor.batch(pixels[:, :16])
+
+
+def test_no_run(tmp_path: Path, tiny_run: Path) -> None:
+    with pytest.raises(BadInput, match="no such folder"):
+        load(tmp_path / "nowhere")
+    with pytest.raises(BadInput, match="no finished run"):
+        load(tmp_path)
+    with pytest.raises(BadInput, match="choose one of auto, torch"):
+        load(tiny_run, engine="caffe")  # type: ignore[arg-type]
+    (tmp_path / "model.json").write_text("{}")
+    with pytest.raises(WeightsError, match="not a model description"):
+        load(tmp_path)
