@@ -15,16 +15,13 @@ from pathlib import Path
 import pandas as pd
 from _job import Clock, Job, finish, read
 
-from magnostic import recipe_file
+from magnostic import deploy, recipe_file
 from magnostic.data import read_images
-from magnostic.data.pixels import open_pixels
-from magnostic.models import classifier
-from magnostic.preprocess.colour import Colour
+from magnostic.data.scan import find_images
 from magnostic.recipe import Recipe
 from magnostic.splits.table import Parts
-from magnostic.train import child, device, predict
+from magnostic.train import child, device
 from magnostic.train.experiment import Experiment, load_source, resolve
-from magnostic.train.inputs import Photographs
 
 #: What both trained recipes say beside their method.
 COMMON = ["--task=label", "--data.duplicates=keep", "--data.double-labels=keep"]
@@ -94,34 +91,21 @@ def finetune(job: Job) -> None:
     )
 
 
-def predict_files(folder: Path, paths: Path) -> tuple[list[str], list[int]]:
-    """Names below ``paths`` and class indices, by the model in ``folder``, from files."""
-    device.threads()
-    model, spec = classifier.load(folder)
-    images = read_images(paths, format="folders").table
-    pixels = open_pixels(images, spec.size, spec.fit)
-    photographs = Photographs(
-        pixels.array,
-        pixels.rows(images["pixel_hash"]),
-        Colour("none", None, ()),
-        pixels.array[:, 0, 0, :0].astype("float32"),
-    )
-    features = predict.features(
-        model,
-        photographs,
-        images.index.to_numpy(),
-        batch_size=spec.batch_size,
-        precision=device.precision(spec.precision),
-    )
-    best = predict.logits(model.head, features).argmax(axis=1)
-    return images["image_id"].tolist(), best.tolist()
+def predict_files(folder: Path, job: Job) -> dict[str, int]:
+    """Class index of each photograph by the model in ``folder``, from files."""
+    predictor = deploy.load(folder)
+    files = find_images(job.images)
+    table = predictor.predict(files)
+    names = [file.relative_to(job.images).as_posix() for file in files]
+    found = [job.classes.index(name) for name in table["y_pred"]]
+    return dict(zip(names, found, strict=True))
 
 
 def predict_(job: Job) -> None:
     clock = Clock()
-    found = predict_files(Path(job.options["model"]), job.images)
+    found = predict_files(Path(job.options["model"]), job)
     clock.stage("predict")
-    finish(job, "magnostic", clock.seconds, dict(zip(*found, strict=True)))
+    finish(job, "magnostic", clock.seconds, found)
 
 
 if __name__ == "__main__":
