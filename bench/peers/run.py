@@ -239,14 +239,14 @@ def _described(task: Task, title: str, record: dict[str, Any]) -> str:
 
 def _beside(task: Task, ours: dict[str, Any], peer: dict[str, Any]) -> tuple[str, bool]:
     """What else the target asks for, and whether it is so."""
-    if task.job == "probe":
-        least = peer["accuracy"]
-        return f", accuracy at least {least:.3f}", ours["accuracy"] >= least
+    least = peer["accuracy"]
     if task.job == "finetune":
-        return f"; test accuracy {ours['accuracy']:.3f} and {peer['accuracy']:.3f}", True
-    same = [peer["predicted"][name] == k for name, k in ours["predicted"].items()]
-    share = sum(same) / len(same)
-    return f", same class on 98% (here {share:.1%})", share >= 0.98
+        return f"; test accuracy {ours['accuracy']:.3f} and {least:.3f}", True
+    told, met = f", accuracy at least {least:.3f}", ours["accuracy"] >= least
+    if task.job == "predict":
+        same = [peer["predicted"][name] == k for name, k in ours["predicted"].items()]
+        told += f"; here {ours['accuracy']:.3f}, same class on {sum(same) / len(same):.1%}"
+    return told, met
 
 
 def main() -> None:
