@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import json
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -95,8 +96,8 @@ def epoch(model: Classifier, work: Job) -> tuple[float, float]:
         started = time.perf_counter()
         finetune(copy.deepcopy(model), work, Path(folder))
         took = time.perf_counter() - started
-        line = (Path(folder) / "history.jsonl").read_text(encoding="utf-8").splitlines()[0]
-        steps = float(line.split('"seconds": ')[1].rstrip("}"))
+        history = (Path(folder) / "history.jsonl").read_text(encoding="utf-8")
+        steps = float(json.loads(history)["seconds"])
     return steps, took - steps
 
 
