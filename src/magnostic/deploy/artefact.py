@@ -42,7 +42,7 @@ class About:
         name: of the recipe.
         classes: in the order of the probabilities.
         task: ``binary``, ``subtype`` or ``label``.
-        size, fit: how a photograph becomes an input (:func:`magnostic.data.pixels.fit_image`).
+        size, fit: how a photograph becomes an input (:func:`magnostic.data.fit.fit_image`).
         calibration: content of ``calibration.json``; None where nothing was fitted.
         digest: hex digest of weights and rules, which tells two models apart.
     """

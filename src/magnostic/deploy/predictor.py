@@ -144,7 +144,7 @@ class Predictor:
         """Rows without ``path`` and ids for inputs that have the network's size already.
 
         Args:
-            pixels: uint8 [N, H, W, 3], N >= 1, from :func:`magnostic.data.pixels.fit_image`.
+            pixels: uint8 [N, H, W, 3], N >= 1, from :func:`magnostic.data.fit.fit_image`.
 
         Raises BadInput for another shape or type.
         """
