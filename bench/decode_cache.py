@@ -161,6 +161,8 @@ def main() -> None:
         scratch = Path(name)
         data = chosen.folder or scratch / "photographs"
         files = write_copies(data, chosen.copies)
+        if len(list(data.rglob("*.png"))) != len(files):
+            raise SystemExit(f"{data}: holds other files, too; give an empty --folder")
         rows, fastest = of_libraries(files[:180])
         decoders, resizers = installed()
         fast, resize = decoders[fastest], resizers["Pillow"]
