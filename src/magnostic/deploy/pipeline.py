@@ -1,8 +1,8 @@
 """Photographs to batches of inputs, decoded ahead on threads, in order, in bounded memory.
 
 Where the network computes on the same cores, decoding and computing take turns of a few batches,
-each with all cores: threads that wait for each other within an operation lose more to decoding
-threads beside them than turns cost (``bench/predict.py``). Beside an accelerator they overlap.
+each with all cores, since threads that wait for each other within an operation are held up by
+decoding threads beside them. Beside an accelerator they overlap.
 """
 
 from __future__ import annotations
