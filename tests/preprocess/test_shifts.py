@@ -89,7 +89,7 @@ def test_stain_is_what_the_phantom_draws_with_other_amounts(
     stain: str, factor: float, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its slides have stain vectors, light and camera of their own, which a shift cannot know."""
-    usual = render.slide_appearance
+    usual = render.field_appearance
 
     def other(*args: object) -> Appearance:
         look = usual(*args)  # type: ignore[arg-type]
@@ -99,7 +99,7 @@ def test_stain_is_what_the_phantom_draws_with_other_amounts(
     for slide in phantom_slides(0, 2)[::6]:
         drawn = render.render_field(slide, 200, 0).rgb
         with monkeypatch.context() as patch:
-            patch.setattr(render, "slide_appearance", other)
+            patch.setattr(render, "field_appearance", other)
             truth = render.render_field(slide, 200, 0).rgb
         left += _far(_shift(drawn[:, :460], f"{stain}-{way}", 1.0), truth[:, :460])
         without += _far(drawn[:, :460], truth[:, :460])

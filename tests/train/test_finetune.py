@@ -70,6 +70,35 @@ def test_a_checkpoint_is_restored_whole(tmp_path: Path) -> None:
     assert torch.equal(again.weight, layer.weight), "moments are restored too"
 
 
+@pytest.mark.parametrize("kind", [torch.optim.Adam, torch.optim.SGD])
+def test_fused_steps_go_on_in_channels_last(
+    kind: type[torch.optim.Optimizer], tmp_path: Path
+) -> None:
+    """Fused kernels go through memory as it lies: moments must lie as their weights do."""
+    options = {"lr": 0.1, "fused": True} | ({"momentum": 0.9} if kind is torch.optim.SGD else {})
+    images = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+
+    def start(seed: int) -> tuple[nn.Module, torch.optim.Optimizer]:
+        torch.manual_seed(seed)
+        layer = nn.Conv2d(3, 5, 3).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return layer, kind(layer.parameters(), **options)  # type: ignore[arg-type]
+
+    def step(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        optimizer.zero_grad()
+        (model(images).square() * torch.arange(5.0)[:, None, None]).mean().backward()
+        optimizer.step()
+
+    model, optimizer = start(0)
+    step(model, optimizer)
+    checkpoint.save(tmp_path, model, {}, optimizer, Progress(1), "this", {})
+    again, other = start(1)
+    checkpoint.restore(tmp_path, again, other, "this")
+    for _ in range(3):
+        step(model, optimizer)
+        step(again, other)
+    assert torch.equal(again.weight, model.weight)
+
+
 def test_a_checkpoint_of_another_split_touches_nothing(tmp_path: Path) -> None:
     layer, optimizer = trained(1.0)
     checkpoint.save(tmp_path, layer, {}, optimizer, Progress(1), "that", {})

@@ -78,14 +78,14 @@ class Network(Encoder):
         height, width = images.shape[1:3]
         rows = images.flatten(2).to(torch.float32, copy=True)
         if self.per_image:
-            rows -= _per_channel(rows, width).repeat(1, width)[:, None]
+            rows = _minus(rows, _per_channel(rows, width).repeat(1, width)[:, None])
             # A blank field has no deviation: bounded as TensorFlow's per_image_standardization.
             least = 255 * (height * width) ** -0.5
             deviation = _per_channel(rows.square(), width).sqrt_().clamp_(min=least)
-            rows /= deviation.repeat(1, width)[:, None]
+            rows = _times(rows, 1 / deviation.repeat(1, width)[:, None])
         else:
-            rows -= (255 * self.mean).repeat(width)
-            rows *= (1 / (255 * self.std)).repeat(width)
+            rows = _minus(rows, (255 * self.mean).repeat(width))
+            rows = _times(rows, (1 / (255 * self.std)).repeat(width))
         return rows.reshape(-1, height, width, 3).permute(0, 3, 1, 2)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -142,6 +142,16 @@ class Handcrafted(Encoder):
     def forward(self, images: Tensor) -> Tensor:
         described = handcrafted.describe(images.cpu().numpy())
         return torch.from_numpy(described).to(images.device)
+
+
+def _minus(rows: Tensor, other: Tensor) -> Tensor:
+    """In place, but not while a graph is traced: converters do not know views written to."""
+    return rows - other if torch.jit.is_tracing() else rows.sub_(other)
+
+
+def _times(rows: Tensor, other: Tensor) -> Tensor:
+    """The same for a product."""
+    return rows * other if torch.jit.is_tracing() else rows.mul_(other)
 
 
 def _per_channel(rows: Tensor, width: int) -> Tensor:

@@ -78,9 +78,15 @@ def restore(
     model.load_state_dict(safetensors.torch.load_file(folder / f"{tag}.model.safetensors"))
     best = safetensors.torch.load_file(folder / f"{tag}.best.safetensors")
     moments = safetensors.torch.load_file(folder / f"{tag}.optimizer.safetensors")
+    weights = [p for group in optimizer.param_groups for p in group["params"]]
     parameters: dict[int, dict[str, Tensor]] = {}
     for name, tensor in moments.items():
         index, _, key = name.partition(".")
+        weight = weights[int(index)]
+        if tensor.shape == weight.shape:
+            # Files keep no strides, and fused optimizers go through memory as it lies: moments
+            # that lie otherwise than their weights would be other weights'.
+            tensor = torch.empty_like(weight, dtype=tensor.dtype).copy_(tensor)
         parameters.setdefault(int(index), {})[key] = tensor
     optimizer.load_state_dict({"state": parameters, "param_groups": state["groups"]})
     return progress, best, state["scaler"]
