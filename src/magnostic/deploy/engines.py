@@ -69,6 +69,8 @@ class TorchEngine:
         self._precision = device.precision(members[0].spec.precision)
         device.threads()
         self.shares_cores = self._device.type == "cpu"
+        if self.shares_cores:
+            device.keep_memory()
         self.batch_size = members[0].spec.batch_size
         self.name = f"torch ({self._device.type}, {self._precision})"
         self._heads = [copy.deepcopy(m.model.head).cpu().double().eval() for m in members]
@@ -232,6 +234,8 @@ class TorchscriptEngine(Exported):
         super().__init__(f"torchscript ({self._device.type}{note})", sources)
         self.shares_cores = self._device.type == "cpu"
         device.threads()
+        if self.shares_cores:
+            device.keep_memory()
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", FutureWarning)  # that there is a newer format

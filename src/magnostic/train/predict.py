@@ -12,6 +12,7 @@ from torch import nn
 
 from magnostic.models.classifier import Classifier
 from magnostic.progress import track
+from magnostic.train import device
 from magnostic.train.device import Precision
 from magnostic.train.inputs import Photographs
 
@@ -32,15 +33,17 @@ def features(
 ) -> NDArray[np.float32]:
     """What the head sees, float32 [N, D], of the photographs at these positions."""
     model.eval()
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    where = next((p.device for p in model.parameters()), torch.device("cpu"))
+    if where.type == "cpu":
+        device.keep_memory()
     result = np.empty((len(positions), model.encoder.width), dtype=np.float32)
     starts = range(0, len(positions), batch_size)
     for start in track(starts, what, len(starts)):
         here = positions[start : start + batch_size]
         # Always whole batches: some kernels round differently for another batch size, and an
         # image's features must not depend on how many are asked for.
-        images = photographs.images(np.resize(here, batch_size), device)
-        with torch.autocast(device.type, AUTOCAST.get(precision), enabled=precision in AUTOCAST):
+        images = photographs.images(np.resize(here, batch_size), where)
+        with torch.autocast(where.type, AUTOCAST.get(precision), enabled=precision in AUTOCAST):
             batch = model.features(images)
         result[start : start + len(here)] = batch[: len(here)].float().cpu().numpy()
     return result
