@@ -23,6 +23,7 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 bench: $(STAMP)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[all,dev,bench]'
 	$(BIN)/python bench/run.py
 
 $(STAMP): pyproject.toml constraints.txt
