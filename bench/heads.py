@@ -75,7 +75,7 @@ def main() -> None:
     count = len(jobs)
     rows = [
         Row(
-            f"{count} heads, {len(CS)} values of c each, one thread",
+            f"{count} heads, {len(CS)} values of c each",
             total,
             "s",
             "<= 20 s",

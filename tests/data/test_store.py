@@ -18,6 +18,8 @@ from magnostic.data import Wanted, pixels, read_images, scan
 from magnostic.data.cache import entries, prune
 from magnostic.data.fit import fit_image
 from magnostic.data.pixels import open_pixels
+from magnostic.data.rows import open_rows
+from magnostic.data.store import Store, Writer
 from magnostic.errors import RunFailed
 
 
@@ -133,6 +135,8 @@ import sys, time
 from pathlib import Path
 from magnostic.data import Wanted, read_images
 from magnostic.data.pixels import open_pixels
+from magnostic.data.rows import open_rows
+from magnostic.data.store import Store, Writer
 while not Path(sys.argv[2]).exists(): time.sleep(0.001)
 keep = [Wanted(32, "squeeze")] if sys.argv[3] == "scan" else []
 table = read_images(Path(sys.argv[1]), keep=keep).table
@@ -174,6 +178,66 @@ def test_too_little_space_is_said_before_anything_is_decoded(
         open_pixels(table, 224, "squeeze")
     with pytest.raises(RunFailed, match=needed):
         read_images(tiny_breakhis, keep=[Wanted(224, "squeeze")], rescan=True)
+
+
+def test_a_filled_cache_needs_no_space(
+    tiny_breakhis: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAGNOSTIC_CACHE", str(tmp_path))
+    keep = [Wanted(32, "squeeze")]
+    read_images(tiny_breakhis, keep=keep)
+    usage = namedtuple("usage", "total used free")(1, 1, 0)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
+    assert len(read_images(tiny_breakhis, keep=keep, rescan=True).table) == 48
+
+
+def test_an_index_that_cannot_be_read_now_is_not_thrown_away(
+    table: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_pixels(table, 32, "squeeze", tmp_path)
+    files = sorted((tmp_path / "pixels").rglob("*"))
+
+    def exhausted(*_: object, **__: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("numpy.load", exhausted)
+        assert Store.of(32, "squeeze", tmp_path).known() == set()
+    assert sorted((tmp_path / "pixels").rglob("*")) == files
+    assert len(Store.of(32, "squeeze", tmp_path).known()) == table["pixel_hash"].nunique()
+
+
+@pytest.mark.parametrize("fault", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_no_pack_is_left_without_its_index(
+    fault: BaseException, table: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise fault
+
+    monkeypatch.setattr("numpy.savez", full)
+    with pytest.raises((RunFailed, KeyboardInterrupt)):
+        open_pixels(table, 32, "squeeze", tmp_path)
+    assert not [path for path in (tmp_path / "pixels").rglob("*") if path.is_file()]
+
+
+def test_an_interrupt_within_a_photograph_costs_that_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store.of(32, "squeeze", tmp_path)
+    row = np.full((32, 32, 3), 7, np.uint8)
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), Writer(store) as writer:  # noqa: PT012
+        writer.add(b"a" * 32, row)
+        monkeypatch.setattr("os.pwrite", interrupted)
+        writer.add(b"b" * 32, row)
+    monkeypatch.undo()
+    rows, _ = open_rows(store, [b"a" * 32, b"b" * 32], lambda _: row + 1)
+    assert rows is not None
+    assert (rows[0] == 7).all()
+    assert (rows[1] == 8).all(), "its checksum is that of the photograph, not of what lies there"
 
 
 def test_an_interrupted_filling_goes_on(

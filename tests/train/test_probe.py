@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
-from magnostic.errors import SplitError
+from magnostic.errors import RunFailed, SplitError
 from magnostic.models.classifier import softmax
 from magnostic.recipe import Probe
 from magnostic.train import predict, probe
@@ -88,3 +88,11 @@ def test_one_class_is_no_task() -> None:
     x, _ = data(20, 2)
     with pytest.raises(SplitError, match="one class"):
         probe.fit(x, np.zeros(20, np.intp), 2, Probe(method="probe"), False, NOTHING, seed=0)
+
+
+@pytest.mark.parametrize("head", ["logistic", "svm", "random-forest"])
+def test_features_that_are_not_finite_teach_nothing(head: str) -> None:
+    x, y = data(60, 3)
+    x[7, 2] = np.nan
+    with pytest.raises(RunFailed, match="not finite"):
+        probe.fit(x, y, 3, Probe(method="probe", head=head), False, NOTHING, seed=0)

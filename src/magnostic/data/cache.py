@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +19,7 @@ from magnostic.data.place import default_folder, is_held
 #: Seconds after which an unfinished file that no process holds was left behind by a crash.
 _LEFT: Final = 3600.0
 _NAME: Final = re.compile(r"\.?[0-9a-f]{32}\.")
+_STORE: Final = re.compile(r"(\d+)x(\d+)-([a-z]+)-v\d+")
 
 
 @dataclass(frozen=True)
@@ -104,14 +105,15 @@ def _aged(entry: Entry, older_than: float | None) -> bool:
 
 def _packs(folder: Path) -> Iterator[Entry]:
     for data in _ours(folder, f"*/*{store.DATA}"):
-        size, fit, _ = data.parent.name.split("-")
+        named = _STORE.fullmatch(data.parent.name)
         index = data.with_suffix(store.INDEX)
-        if index.exists():
-            sides = size.split("x")
-            row = 3 * int(sides[0]) * int(sides[1])
-            for entry in _entry("pixels", None, " x ".join(sides), fit, [data, index]):
-                photographs = data.stat().st_size // row
-                yield Entry(**{**vars(entry), "photographs": photographs})
+        if named is None or not index.exists():
+            continue
+        height, width, fit = named.groups()
+        for entry in _entry("pixels", None, f"{height} x {width}", fit, [data, index]):
+            for rows in _entry("pixels", None, "", "", [data]):
+                photographs = rows.bytes // (3 * int(height) * int(width))
+                yield replace(entry, photographs=photographs)
 
 
 def _unfinished(cache: Path) -> Iterator[Entry]:

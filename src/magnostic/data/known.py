@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import PIL
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -71,7 +72,9 @@ class Known:
     def __init__(self, paths: Sequence[Path], folder: Path | None = None) -> None:
         """Read what is kept of files that lie together; nothing where it can't be read."""
         common = os.path.commonpath([path.parent for path in paths]) if paths else ""
-        digest = hashlib.blake2b(f"{_VERSION} {common}".encode(), digest_size=16).hexdigest()
+        # Another decoder may give another JPEG; PNG is what it is, but is in one table with it.
+        key = f"{_VERSION} {PIL.__version__} {common}"
+        digest = hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
         self._path = (folder or default_folder()) / FOLDER / f"{digest}.parquet"
         self._entries: dict[str, tuple[Stamp, Scanned]] = {}
         self._new = False

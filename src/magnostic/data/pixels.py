@@ -106,9 +106,11 @@ class _Photographs:
         try:
             pixels = decode(Path(path), self.scratch)
         except Unusable as fault:
-            raise DataError(f"{path}: {fault}; index the data again") from None
+            raise DataError(f"{path}: {fault}; index the data again (--rescan)") from None
         if not expected.startswith(GIVEN) and pixel_hash(pixels) != expected:
-            raise DataError(f"{path}: changed since it was indexed; index the data again")
+            raise DataError(
+                f"{path}: changed since it was indexed; index the data again (--rescan)"
+            )
         return fit_image(Image.fromarray(pixels), self.size, self.fit)
 
 

@@ -27,7 +27,7 @@ from magnostic.data import png
 from magnostic.data.fit import Fit, Size, fit_image, sides
 from magnostic.data.images import BadFile
 from magnostic.data.known import Known, Scanned, Stamp
-from magnostic.data.store import Store, Writer
+from magnostic.data.store import Store, Writer, require_space
 from magnostic.errors import DataError
 from magnostic.progress import say, track
 
@@ -164,15 +164,23 @@ class Scanner:
                 batches = (paths[i : i + _BATCH] for i in range(0, len(paths), _BATCH))
                 # Batches, so that few results wait at a time.
                 scanned = (told for batch in batches for told in pool.map(one, batch))
+                # Closed before the pool waits, so that an interrupt leaves the rest undecoded.
+                stack.enter_context(closing(scanned))
                 yield from track(scanned, "decoding images", len(paths))
         finally:
             ImageFile.LOAD_TRUNCATED_IMAGES = lenient
 
     def _writers(self, files: int) -> list[Writer]:
-        stores = [Store.of(size, fit, self.cache) for size, fit in self.keep] if files else []
-        for store, (size, _) in zip(stores, self.keep, strict=False):
-            store.require_space(files)
-            announce(files, size, store)
+        if not files:
+            return []
+        stores = [Store.of(size, fit, self.cache) for size, fit in self.keep]
+        # Which photographs these files hold is not known yet: at worst none that is kept.
+        lacking = [max(0, files - len(store.known())) for store in stores]
+        needed = sum(n * store.row_bytes for n, store in zip(lacking, stores, strict=True))
+        if stores:
+            require_space(stores[0].folder, needed)
+        for n, store, (size, _) in zip(lacking, stores, self.keep, strict=True):
+            announce(n, size, store)
         return [Writer(store) for store in stores]
 
 

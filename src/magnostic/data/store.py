@@ -89,10 +89,14 @@ class Store:
                     raise ValueError
             except FileNotFoundError:  # removed meanwhile
                 continue
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            except (ValueError, KeyError, EOFError, zipfile.BadZipFile):
                 say(f"pixel cache: {data.name} is damaged; its photographs are decoded again")
                 for path in (index, data):
-                    path.unlink(missing_ok=True)
+                    with contextlib.suppress(OSError):  # another user's cache
+                        path.unlink(missing_ok=True)
+                continue
+            except OSError as error:  # it may well be whole
+                say(f"pixel cache: {index.name} cannot be read ({error.strerror}) and is left out")
                 continue
             yield Pack(data, pd.Index(names), crc32)
 
@@ -102,15 +106,19 @@ class Store:
 
     def require_space(self, rows: int) -> None:
         """Raise RunFailed where so many photographs more do not fit onto the disk."""
-        needed = rows * self.row_bytes
-        standing = next(p for p in (self.folder, *self.folder.parents) if p.exists())
-        free = shutil.disk_usage(standing).free
-        if needed > free:
-            raise RunFailed(
-                f"pixel cache: {needed / 2**20:.0f} MiB are needed in {self.folder.parent} and "
-                f"{free / 2**20:.0f} are free; free space (magnostic cache prune) or set "
-                "MAGNOSTIC_CACHE to another folder"
-            )
+        require_space(self.folder, rows * self.row_bytes)
+
+
+def require_space(folder: Path, needed: int) -> None:
+    """Raise RunFailed where so many bytes more do not fit onto the folder's disk."""
+    standing = next(p for p in (folder, *folder.parents) if p.exists())
+    free = shutil.disk_usage(standing).free
+    if needed > free:
+        raise RunFailed(
+            f"pixel cache: {needed / 2**20:.0f} MiB are needed in {folder.parent} and "
+            f"{free / 2**20:.0f} are free; free space (magnostic cache prune) or set "
+            "MAGNOSTIC_CACHE to another folder"
+        )
 
 
 class Writer:
@@ -171,10 +179,16 @@ class Writer:
 
     def _finish(self) -> None:
         data = self._temporary.with_suffix(DATA)
+        # One that was interrupted has its name here and maybe no bytes; its checksum will tell.
+        os.ftruncate(self._file.fileno(), len(self._names) * self._store.row_bytes)
         self._temporary.chmod(0o644)
         self._temporary.replace(data)
-        with whole_file(data.with_suffix(INDEX)) as index, index.open("wb") as file:
-            np.savez(file, names=np.array(self._names), crc32=np.array(self._crc32, np.uint32))
+        try:
+            with whole_file(data.with_suffix(INDEX)) as index, index.open("wb") as file:
+                np.savez(file, names=np.array(self._names), crc32=np.array(self._crc32, np.uint32))
+        except BaseException:
+            data.unlink(missing_ok=True)
+            raise
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:

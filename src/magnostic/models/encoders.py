@@ -146,12 +146,16 @@ class Handcrafted(Encoder):
 
 def _minus(rows: Tensor, other: Tensor) -> Tensor:
     """In place, but not while a graph is traced: converters do not know views written to."""
-    return rows - other if torch.jit.is_tracing() else rows.sub_(other)
+    return rows - other if _traced() else rows.sub_(other)
 
 
 def _times(rows: Tensor, other: Tensor) -> Tensor:
     """The same for a product."""
-    return rows * other if torch.jit.is_tracing() else rows.mul_(other)
+    return rows * other if _traced() else rows.mul_(other)
+
+
+def _traced() -> bool:
+    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
 
 
 def _per_channel(rows: Tensor, width: int) -> Tensor:

@@ -70,7 +70,7 @@ def photographs(table: pd.DataFrame, preprocess: Preprocess) -> tuple[NDArray[np
         try:
             image = Image.fromarray(decode(Path(path)))
         except Unusable as fault:
-            raise DataError(f"{path}: {fault}; index the data again") from None
+            raise DataError(f"{path}: {fault}; index the data again (--rescan)") from None
         found.append(fit_image(image, preprocess.size, preprocess.fit))
     return np.stack(found), (time.perf_counter() - started) / len(found)
 

@@ -88,6 +88,8 @@ def restore(
             # that lie otherwise than their weights would be other weights'.
             tensor = torch.empty_like(weight, dtype=tensor.dtype).copy_(tensor)
         parameters.setdefault(int(index), {})[key] = tensor
+    for saved, group in zip(state["groups"], optimizer.param_groups, strict=True):
+        saved |= {name: group[name] for name in ("fused", "foreach") if name in group}
     optimizer.load_state_dict({"state": parameters, "param_groups": state["groups"]})
     return progress, best, state["scaler"]
 

@@ -82,7 +82,7 @@ def finetune(model: Module, job: Job, folder: Path) -> Module:
         device.keep_memory()
     recipe = job.recipe
     model = model.to(accelerator.device)
-    optimizer = _optimizer(model, recipe)
+    optimizer = _optimizer(model, recipe, job.precision)
     progress, best = Progress(), checkpoint.copy_state(model)
     restored = checkpoint.restore(folder / "checkpoint", model, optimizer, job.identity)
     wrapped, optimizer = accelerator.prepare(model, optimizer)
@@ -145,7 +145,9 @@ def batch_parts(count: int, size: int) -> list[NDArray[np.intp]]:
     return [np.arange(*pair) for pair in itertools.pairwise([*starts, count])]
 
 
-def _optimizer(model: nn.Module, recipe: Finetune | Dense) -> torch.optim.Optimizer:
+def _optimizer(
+    model: nn.Module, recipe: Finetune | Dense, precision: Precision = "fp32"
+) -> torch.optim.Optimizer:
     """All weights of a step in one kernel, which halves its time on the CPU."""
     parameters = [p for p in model.parameters() if p.requires_grad]
     lr, decay = recipe.lr, recipe.weight_decay
@@ -153,7 +155,9 @@ def _optimizer(model: nn.Module, recipe: Finetune | Dense) -> torch.optim.Optimi
         return torch.optim.Adam(parameters, lr=lr, weight_decay=decay, fused=True)
     if recipe.optimizer == "adamw":
         return torch.optim.AdamW(parameters, lr=lr, weight_decay=decay, fused=True)
-    return torch.optim.SGD(parameters, lr=lr, momentum=0.9, weight_decay=decay, fused=True)
+    # A first step that fp16's loss scaling skips would leave fused momentum uninitialized.
+    fused = precision != "fp16"
+    return torch.optim.SGD(parameters, lr=lr, momentum=0.9, weight_decay=decay, fused=fused)
 
 
 def _epoch(

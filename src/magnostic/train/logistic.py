@@ -119,10 +119,9 @@ class Problem:
         found, end = self._descend(self._rows, c, start or self._start, tolerance)
         if end == "rounding" and not self._small:
             found, end = self._descend(self._exact, c, found, tolerance)
-        if end == "steps":  # the rounding of float64 alone is no failure
+        if end != "reached":
             raise RunFailed(
-                f"logistic regression with c = {c:g} does not converge in {_STEPS} steps; give a "
-                "smaller train.c"
+                f"logistic regression with c = {c:g} does not converge; give a smaller train.c"
             )
         return found
 
@@ -136,8 +135,9 @@ class Problem:
         gradient = round_.gradient(value)
         pairs: deque[tuple[Floats, Floats, float]] = deque(maxlen=_MEMORY)
         for _ in range(_STEPS):
-            curvature = max(float(value.curvature.mean()), _FLAT)
-            if np.linalg.norm(gradient) <= tolerance * np.sqrt(curvature):
+            unit = np.sqrt(max(float(value.curvature.mean()), _FLAT))
+            distance = float(np.linalg.norm(gradient)) / unit
+            if distance <= tolerance:
                 return Solution(c, coef, intercept), "reached"
             direction = _two_loops(gradient, pairs)
             slope = float(direction @ gradient)
@@ -150,7 +150,8 @@ class Problem:
                     break
                 step /= 4
                 if step < 1e-3:  # no way down that the rounding lets us see
-                    return Solution(c, coef, intercept), "rounding"
+                    exact = rows.kind == np.float64 and distance <= EXACT
+                    return Solution(c, coef, intercept), "reached" if exact else "rounding"
             after = round_.gradient(tried)
             change = after - gradient
             along = float(step * (direction @ change))

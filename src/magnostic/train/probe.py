@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from torch import nn
 
-from magnostic.errors import SplitError
+from magnostic.errors import RunFailed, SplitError
 from magnostic.models.classifier import softmax
 from magnostic.models.heads import ABSENT
 from magnostic.recipe import Probe
@@ -55,7 +55,14 @@ def fit(
 
     Returns:
         The head, its value of c (None where the head has none), and a history line per head.
+
+    Raises RunFailed where a feature is not finite.
     """
+    if not (np.isfinite(features).all() and np.isfinite(val[0]).all()):
+        raise RunFailed(
+            "frozen features: some are not finite, as in fp16 where a network overflows; set "
+            "train.precision fp32"
+        )
     head: nn.Module
     if recipe.head in ("random-forest", "knn"):
         if recipe.head == "knn":

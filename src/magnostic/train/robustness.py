@@ -26,7 +26,7 @@ from magnostic.evaluate.bootstrap import Sampling
 from magnostic.evaluate.predictions import Predictions
 from magnostic.evaluate.robustness import Shifted, summarize
 from magnostic.files import read_json, read_object, write_json
-from magnostic.models import classifier, handcrafted, tensors
+from magnostic.models import classifier, encoders, handcrafted, tensors
 from magnostic.models.classifier import Classifier
 from magnostic.preprocess import colour
 from magnostic.preprocess.colour import Colour
@@ -165,7 +165,7 @@ def _predict(
         hashlib.blake2b(rows[positions].tobytes(), digest_size=16).hexdigest(),
         {**asdict(spec), **dict.fromkeys((*_OF_HEADS, "backbone_file"))},
         tensors.digest(model.encoder.state_dict()),
-        [colour.VERSION, SHIFTS_VERSION, handcrafted.VERSION],
+        [colour.VERSION, SHIFTS_VERSION, handcrafted.VERSION, encoders.VERSION],
         str(device.torch_device()),
         [version(name) for name in ("torch", "timm", "numpy")],
     ]
