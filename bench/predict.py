@@ -36,10 +36,10 @@ from PIL import Image
 
 from magnostic.deploy.engines import TorchEngine
 from magnostic.deploy.photograph import read, strict_decoding
-from magnostic.deploy.pipeline import cores
 from magnostic.deploy.predictor import Predictor
 from magnostic.deploy.sources import listed
 from magnostic.deploy.to_file import predict_to_file
+from magnostic.processors import cores
 
 LITE0 = "tf_efficientnet_lite0", "package:efficientnet-lite0", 224
 TINY = "test_resnet", None, 64

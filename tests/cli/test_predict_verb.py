@@ -84,3 +84,36 @@ def test_export_and_predict_from_it(
     code, _, said = call("export", tiny_run, "--to", "torchscript", "-o", made)
     assert code == 2
     assert "exists" in said
+
+
+def test_a_mistyped_option_is_no_photograph(
+    call: Call, tiny_run: Path, folder: Path, tmp_path: Path
+) -> None:
+    for given in (("--stict",), ("-x",), ("--engin", "torch")):
+        code, _, said = call("predict", tiny_run, folder, *given, "-o", tmp_path / "o.csv")
+        assert code == 2
+        assert f"{given[0]}: no such option" in said
+    code, _, said = call("predict", tiny_run, tmp_path / "no.csv", "-o", tmp_path / "o.csv")
+    assert code == 2
+    assert "no such file or folder" in said
+    assert not (tmp_path / "o.csv").exists()
+
+
+def test_export_looks_at_a_part_of_many(
+    call: Call, tiny_run: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("magnostic.cli.export._MOST", 2)
+    made = tmp_path / "made"
+    code, told, said = call(
+        "export", tiny_run, "--to", "torchscript", "-o", made, "--images", folder
+    )
+    assert code == 0
+    assert "comparing on 2 of 3 photographs" in said
+    assert "1 images (photographs given)" in told  # the other is no picture
+    monkeypatch.setattr("magnostic.deploy.sources.listed", lambda *_: pytest.fail("was listed"))
+    code, _, said = call(
+        "export", tiny_run, "--to", "openvino", "--precision", "int8", "-o", tmp_path / "no",
+        "--images", folder,
+    )  # fmt: skip
+    assert code == 2
+    assert "openvino has fp32, bf16" in said

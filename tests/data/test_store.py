@@ -293,3 +293,22 @@ def test_prune_by_age_and_by_size(table: pd.DataFrame, tmp_path: Path) -> None:
     assert not removed
     removed, _ = prune(most=both - 1, folder=tmp_path)
     assert [e.size for e in removed] == ["33 x 33"]
+
+
+def test_converted_models_are_listed_and_pruned(tmp_path: Path) -> None:
+    name = f"{'0' * 32}-openvino-2.1-2026.1"
+    for folder, days in ((name, 3), (f".{name}.abc", 1), (f".{name}.new", 0), ("mine", 3)):
+        (tmp_path / "engines" / folder / "member_0").mkdir(parents=True)
+        for file in ("export.json", "model.xml", "member_0/reference.parquet"):
+            path = tmp_path / "engines" / folder / file
+            path.write_text("12")
+            os.utime(path, (time.time() - days * 86400,) * 2)
+    found = entries(tmp_path)
+    assert [(e.kind, e.size, e.bytes) for e in found] == [
+        ("engines", "openvino", 6),
+        ("unfinished", "", 6),
+    ]
+    removed, kept = prune(older_than=2 * 86400, folder=tmp_path)
+    assert [e.kind for e in removed] == ["engines", "unfinished"]
+    assert not kept
+    assert sorted(p.name for p in (tmp_path / "engines").iterdir()) == [f".{name}.new", "mine"]

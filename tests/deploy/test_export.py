@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from magnostic import recipe_file as recipes
 from magnostic.data import Images
 from magnostic.deploy import convert, load, parity, ready
+from magnostic.deploy import export as deploy_export
 from magnostic.deploy.artefact import load_members
 from magnostic.deploy.decisions import Rules
 from magnostic.deploy.export import export
@@ -200,3 +203,90 @@ def test_parity_on_every_real_photograph(
     assert told["parity"]["batches"] == (1, 7, 32)
     assert told["parity"]["largest"] <= 1e-4
     assert read_json(tmp_path / "out" / "export.json")["parity"]["same_class"] == 1
+
+
+def test_every_batch_size_is_tried_on_few_photographs(tiny_run: Path, pixels: np.ndarray) -> None:
+    about, members = load_members(tiny_run)
+    rules = Rules.of(about.calibration, about.classes)
+    seen: set[int] = set()
+
+    def outputs(some: np.ndarray) -> list[np.ndarray]:
+        seen.add(len(some))
+        raw, features = parity.eager(members, some)
+        return [rules.calibrated(raw), raw, *features]
+
+    found = parity.compare(members, rules, pixels[:2], "two", outputs)
+    assert seen >= {1, 7, 32}
+    assert found.images == 2
+    found.require("fp32")
+    with pytest.raises(RunFailed, match=r"features by 0\.01"):
+        replace(found, features=0.01).require("fp32")
+    replace(found, features=0.01).require("bf16")
+
+
+def test_exported_batches_are_whole(tiny_run: Path, pixels: np.ndarray, tmp_path: Path) -> None:
+    export(tiny_run, tmp_path / "out", "torchscript")
+    engine = load(tmp_path / "out").engine
+    run, seen = engine.run, []
+    engine.run = lambda some: (seen.append(len(some)), run(some))[1]  # type: ignore[attr-defined]
+    whole = engine.compute(pixels[:40]).raw
+    parts = [engine.compute(pixels[a:b]).raw for a, b in ((0, 5), (5, 33), (33, 40))]
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
+    assert set(seen) == {32}
+
+
+def test_int8_is_not_checked_on_what_scaled_it(
+    tuned_run: Path, pixels: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, np.ndarray] = {}
+
+    def converted(*arguments: Any) -> Path:
+        given["scaled"] = arguments[-1]
+        return Path("model.onnx")
+
+    def compared(*arguments: Any) -> None:
+        given["checked"] = arguments[2]
+        raise RunFailed("far enough")
+
+    monkeypatch.setattr(convert, "convert", converted)
+    monkeypatch.setattr(ready, "of_export", lambda *_: None)
+    monkeypatch.setattr(parity, "compare", compared)
+    with pytest.raises(RunFailed, match="far enough"):
+        export(tuned_run, tmp_path / "out", "onnx", precision="int8", pixels=pixels[:9])
+    np.testing.assert_array_equal(given["scaled"], pixels[:9:2])
+    np.testing.assert_array_equal(given["checked"], pixels[1:9:2])
+    with pytest.raises(BadInput, match="two photographs at least"):
+        export(tuned_run, tmp_path / "out", "onnx", precision="int8", pixels=pixels[:1])
+
+
+def test_the_cache_is_mended_or_done_without(
+    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("openvino")
+    monkeypatch.setattr("magnostic.train.device.precision", lambda _: "fp32")
+    monkeypatch.setenv("MAGNOSTIC_CACHE", str(tmp_path / "cache"))
+    assert "openvino" in load(tiny_run).engine.name
+    (made,) = (tmp_path / "cache" / "engines").iterdir()
+    model, write = made / "model.xml", deploy_export.write
+    shutil.copytree(made, tmp_path / "copy")
+    model.write_bytes(model.read_bytes()[:-5])
+    written: list[Path] = []
+
+    def late(about: Any, members: Any, folder: Path, to: Any) -> None:
+        """Another process makes the same meanwhile."""
+        shutil.copytree(tmp_path / "copy", folder)
+        written.append(folder)
+        write(about, members, folder, to)
+
+    monkeypatch.setattr(deploy_export, "write", late)
+    assert "openvino" in load(tiny_run).engine.name
+    assert written == [made]
+    assert model.read_bytes() == (tmp_path / "copy" / "model.xml").read_bytes()
+    assert [p.name for p in made.parent.iterdir()] == [made.name]
+    assert "openvino" in load(tiny_run).engine.name
+    assert written == [made]  # it is found
+    monkeypatch.undo()
+    monkeypatch.setattr("magnostic.train.device.precision", lambda _: "fp32")
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("MAGNOSTIC_CACHE", str(tmp_path / "file"))
+    assert "torch" in load(tiny_run).engine.name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,9 @@ import pytest
 
 from magnostic.data import Images
 from magnostic.deploy import Predictor
+from magnostic.deploy.decisions import Rules
+from magnostic.deploy.output import Journal
+from magnostic.deploy.patients import Patients
 from magnostic.deploy.sources import Item, listed
 from magnostic.deploy.to_file import predict_to_file
 from magnostic.errors import BadInput, DataError
@@ -151,3 +155,87 @@ def test_where_to_write(predictor: Predictor, items: list[Item], tmp_path: Path)
     for name, says in (("there.csv", "exists"), ("out.xlsx", r"ends in \.csv"), (".csv", "ends")):
         with pytest.raises(BadInput, match=says):
             predict_to_file(predictor, items, tmp_path / name)
+
+
+def test_what_is_not_there_is_no_photograph(tmp_path: Path) -> None:
+    for name in ("no.csv", "no.parquet", "no/", "no"):
+        with pytest.raises(BadInput, match="no such file or folder"):
+            listed([f"{tmp_path}/{name}"])
+    long = "x" * 300 + ".png"
+    assert [i.path for i in listed([long])] == [long]
+
+
+def test_links_in_a_circle_are_followed_once(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.png").write_bytes(b"")
+    (tmp_path / "a" / "back").symlink_to(tmp_path)
+    assert [i.path for i in listed([tmp_path])] == [f"{tmp_path}/a/x.png"]
+
+
+def test_names_that_are_not_utf8(
+    predictor: Predictor, items: list[Item], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = os.fsdecode(bytes(tmp_path) + b"/\xe4.png")
+    Path(name).write_bytes(Path(items[0].path).read_bytes())
+    given = io.TextIOWrapper(io.BytesIO(os.fsencode(name) + b"\n"), encoding="utf-8")
+    monkeypatch.setattr("sys.stdin", given)
+    found = listed(["-"])
+    assert found == listed([tmp_path]) == [Item(name)]
+    for kind in ("csv", "parquet", "json"):
+        predict_to_file(predictor, found, tmp_path / f"out.{kind}")
+    row = json.loads((tmp_path / "out.json").read_text())[0]
+    assert row["path"] == f"{tmp_path}/\\udce4.png"
+    assert row["error"] is None
+
+
+def test_patients_are_never_overwritten(
+    predictor: Predictor, items: list[Item], tmp_path: Path
+) -> None:
+    out, patients = tmp_path / "out.csv", tmp_path / "out-patients.csv"
+    patients.write_text("precious")
+    for resume in (False, True):
+        with pytest.raises(BadInput, match=r"out-patients\.csv: exists"):
+            predict_to_file(predictor, items[:3], out, resume=resume)
+    assert [p.name for p in tmp_path.iterdir()] == ["out-patients.csv"]
+    assert patients.read_text() == "precious"
+    # Without patients in the input nothing is written there.
+    predict_to_file(predictor, [Item(items[0].path)], out)
+    assert patients.read_text() == "precious"
+
+
+def test_interrupted_after_the_patients_were_written(
+    predictor: Predictor, items: list[Item], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Journal, "finish", stop)
+    with pytest.raises(KeyboardInterrupt):
+        predict_to_file(predictor, items[:3], tmp_path / "out.csv")
+    monkeypatch.undo()
+    assert (tmp_path / "out-patients.csv").exists()
+    summary = predict_to_file(predictor, items[:3], tmp_path / "out.csv", resume=True)
+    assert summary.resumed == 3
+    assert (tmp_path / "out.csv").exists()
+
+
+def test_sharp_temperatures_are_undone() -> None:
+    rules = Rules(("a", "b"), temperature=0.1)
+    raw = np.array([[0.999, 0.001], [0.3, 0.7]])
+    patients = Patients(rules)
+    for p in raw:
+        stated = p**10 / (p**10).sum()
+        row = {"p_a": float(np.float32(stated[0])), "p_b": float(np.float32(stated[1]))}
+        patients.add({"patient_id": "P", "error": None, "review": False, "y_pred": "a", **row})
+    row = patients.table()[0]
+    np.testing.assert_allclose([row["mean_p_a"], row["mean_p_b"]], raw.mean(axis=0), rtol=1e-6)
+
+
+def test_threads_and_empty_journals(
+    predictor: Predictor, items: list[Item], tmp_path: Path
+) -> None:
+    with pytest.raises(BadInput, match="--workers -1"):
+        predict_to_file(predictor, items[:2], tmp_path / "out.csv", workers=-1)
+    assert not list(tmp_path.iterdir())
+    (tmp_path / ".out.csv.partial").touch()
+    assert predict_to_file(predictor, items[:2], tmp_path / "out.csv").images == 2

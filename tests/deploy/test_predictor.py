@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -10,15 +14,20 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageFile
 
 from magnostic.data import Images
-from magnostic.deploy import Predictor, load
+from magnostic.deploy import Predictor, distance, load
+from magnostic.deploy.artefact import load_members
+from magnostic.deploy.decisions import Rules
 from magnostic.deploy.distance import Reference
-from magnostic.deploy.photograph import read
+from magnostic.deploy.engines import TorchEngine
+from magnostic.deploy.photograph import as_pixels, read
 from magnostic.errors import BadInput, WeightsError
 from magnostic.evaluate.calibration import temper
+from magnostic.evaluate.collapse import collapse
 from magnostic.evaluate.predictions import Predictions
+from magnostic.taxonomy import TUMOUR_TYPES
 
 
 def paths_of(images: Images) -> list[str]:
@@ -137,6 +146,7 @@ def test_every_kind_of_image(predictor: Predictor, tiny_images: Images) -> None:
     array = np.asarray(image)
     tensor = torch.from_numpy(array.copy())
     floating = tensor.permute(2, 0, 1).float() / 255
+    assert as_pixels(floating.bfloat16()).shape == array.shape
     kinds = [path, str(path), image, array, tensor, tensor.permute(2, 0, 1), floating]
     table = predictor.predict(kinds)
     assert table["error"].isna().all()
@@ -150,6 +160,7 @@ def test_every_kind_of_image(predictor: Predictor, tiny_images: Images) -> None:
 
 def test_what_is_no_image(predictor: Predictor) -> None:
     grey = Image.new("L", (40, 40))
+    assert len(predictor.predict(np.zeros((40, 40), np.uint8))) == 1
     wrong = [np.zeros((40, 40), np.uint8), np.zeros((40, 40, 3)), torch.full((3, 40, 40), 2.0),
              grey, None, np.zeros((0, 4, 3), np.uint8)]  # fmt: skip
     table = predictor.predict(wrong)
@@ -208,3 +219,84 @@ def test_no_run(tmp_path: Path, tiny_run: Path) -> None:
     (tmp_path / "model.json").write_text("{}")
     with pytest.raises(WeightsError, match="not a model description"):
         load(tmp_path)
+
+
+def test_the_refitted_model_alone_has_the_runs_rules(
+    tiny_run: Path, tiny_images: Images, predictor: Predictor
+) -> None:
+    alone = load(tiny_run / "final", engine="torch")
+    assert alone.about == predictor.about
+    assert alone.about.calibration is not None
+    some = paths_of(tiny_images)[:4]
+    pd.testing.assert_frame_equal(alone.predict(some), predictor.predict(some))
+    assert load(tiny_run / "patient" / "r0f0", engine="torch").about.calibration is None
+
+
+def test_points_read_scores_as_they_were_locked() -> None:
+    raw = np.random.default_rng(0).dirichlet(np.ones(8), 400).astype(np.float32)
+    codes = tuple(t.code for t in TUMOUR_TYPES)
+    names = np.array([f"i{n}" for n in range(400)])
+    table = pd.DataFrame(raw, columns=[f"p_{c}" for c in codes]).assign(
+        image_id=names, slide_id=names, patient_id=names, accession=names, magnification=40,
+        protocol="patient", repeat=0, fold=0, part="test", y_true="A",
+        y_pred=np.array(codes)[raw.argmax(axis=1)],
+    )  # fmt: skip
+    locked = collapse(Predictions(table)).table["p_malignant"].to_numpy()
+    assert locked.dtype == np.float32
+    positive = tuple(i for i, t in enumerate(TUMOUR_TYPES) if t.malignancy == "malignant")
+    for n in range(400):  # each score is its own threshold
+        rules = Rules(codes, positive=positive, points={"x": float(locked[n])})
+        np.testing.assert_array_equal(rules.at_points(raw)["x"], locked >= locked[n])
+
+
+def test_strict_from_several_streams(
+    predictor: Predictor, tiny_images: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    before = list(warnings.filters)
+    first, second = (predictor.stream(paths_of(tiny_images)[:3]) for _ in range(2))
+    next(first)
+    next(second)
+    first.close()
+    assert not ImageFile.LOAD_TRUNCATED_IMAGES
+    second.close()
+    assert ImageFile.LOAD_TRUNCATED_IMAGES
+    assert list(warnings.filters) == before
+
+
+def test_a_pipe_is_no_photograph(predictor: Predictor, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    table = predictor.predict(tmp_path / "pipe.png")
+    assert "no regular file" in table["error"][0]
+
+
+def test_fp16_without_cuda(tiny_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("computes in fp16 here")
+    _, members = load_members(tiny_run)
+    half = [replace(m, spec=replace(m.spec, precision="fp16")) for m in members]
+    assert TorchEngine(half).name == "torch (cpu, fp32)"
+    assert "computing in fp32" in capsys.readouterr().err
+
+
+def test_broken_descriptions(tiny_run: Path, tmp_path: Path) -> None:
+    for text in ("{}", '{"model_for_use": []}', '{"model_for_use": 3}'):
+        (tmp_path / "run.json").write_text(text)
+        with pytest.raises(BadInput, match="no model for use"):
+            load(tmp_path)
+    for text in ("{", "[]", "{}", '{"files": {}, "size": "x"}'):
+        (tmp_path / "export.json").write_text(text)
+        with pytest.raises(WeightsError, match=r"export\.json"):
+            load(tmp_path)
+    told = {"files": {}, "size": 32, "name": "x", "classes": ["a"], "task": "label",
+            "fit": "squeeze"}  # fmt: skip
+    for more in ({}, {"references": ["."], "sources": [0]}):
+        (tmp_path / "export.json").write_text(json.dumps({**told, **more}))
+        with pytest.raises(WeightsError, match=r"export\.json"):
+            load(tmp_path)
+    for name in ("reference.parquet", "reference.safetensors"):
+        shutil.copy(tiny_run / "final" / name, tmp_path)
+    table = pd.read_parquet(tmp_path / "reference.parquet")
+    table.drop(columns="pixel_hash").to_parquet(tmp_path / "reference.parquet")
+    with pytest.raises(WeightsError, match="cannot be read"):
+        distance.read(tmp_path)

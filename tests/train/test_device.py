@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from magnostic.processors import cores
 from magnostic.train import device
 
 
@@ -35,7 +36,7 @@ def test_what_openmp_does_not_understand_is_passed_over(
     asked: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", asked)
-    monkeypatch.setattr(device, "_cores", lambda: 5)
+    monkeypatch.setattr(device, "cores", lambda: 5)
     assert device.threads() == 5
 
 
@@ -57,7 +58,7 @@ def test_cores_are_those_of_the_mask_and_the_quota(
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
     if line is not None:
         (tmp_path / "cpu.max").write_text(line + "\n")
-    assert device._cores(tmp_path) == expected
+    assert cores(tmp_path) == expected
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")

@@ -92,13 +92,15 @@ def _crossed(judged: _Judged, plan: crossfit.Plan, stated: Mapping[str, Any]) ->
     due = _values([judged.refit(plan.groups, step.fit) for step in plan.steps])
     for name, found in given.items():
         values = due.get(name, [])
+        steps = plan.steps
         if None in values:  # not stated where one part lacks it; abstention for the other parts
-            values = [v for v in values if v is not None] if name == _ABSTENTION else []
+            kept = [] if name != _ABSTENTION else [n for n, v in enumerate(values) if v is not None]
+            values, steps = [values[n] for n in kept], tuple(plan.steps[n] for n in kept)
         if _equal(found, values):
             continue
         judged.wrong.append(f"{name} of metrics.json ({_words(found)}, fitted: {_words(values)})")
-        for value, step in zip(found, plan.steps, strict=False):
-            if _equal([value], _values([judged.refit(plan.groups, step.apply)])[name]):
+        for value, step in zip(found, steps, strict=False):
+            if _equal([value], _values([judged.refit(plan.groups, step.apply)]).get(name, [])):
                 judged.peeked |= set(judged.ids[step.apply])
 
 

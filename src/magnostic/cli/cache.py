@@ -21,8 +21,9 @@ def cache(
 ) -> None:
     """List what the cache holds, or remove some of it; it is made again where it is needed.
 
-    Decoded photographs, what files held when they were last indexed, and features are kept in
-    $MAGNOSTIC_CACHE, or magnostic in the user's cache folder. What a running process reads stays.
+    Decoded photographs, what files held when they were last indexed, features, and models converted
+    for prediction are kept in $MAGNOSTIC_CACHE, or magnostic in the user's cache folder. What a
+    running process reads stays.
 
     Parameters
     ----------

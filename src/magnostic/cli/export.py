@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from cyclopts import Parameter
 
@@ -12,6 +12,9 @@ from magnostic.cli import options
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+#: Photographs that are compared on at most; they are held in memory together.
+_MOST: Final = 512
 
 
 def export(
@@ -39,15 +42,19 @@ def export(
     precision
         onnx: fp32 or int8; openvino: fp32 or bf16; torchscript: fp32.
     images
-        Photographs to compare on and to scale int8 by: files, folders, globs, manifests; by
-        default made-up pictures.
+        Photographs to compare on: files, folders, globs, manifests; of more than 512 as many,
+        evenly spaced. Every second one scales int8 and is not compared. Default: made-up pictures.
     """
     from magnostic.deploy import artefact
     from magnostic.deploy.export import export as write
+    from magnostic.deploy.export import require_possible
+    from magnostic.deploy.graph import require_exportable
 
     shown = None
     if images:
-        about, _ = artefact.load_members(run)
+        require_possible(out, to, precision, shown=True)
+        about, members = artefact.load_members(run)
+        require_exportable(members)
         shown = _inputs(images, about, options.mapping(column))
     told = write(run, out, to, precision=precision, pixels=shown)
     parity = told["parity"]
@@ -67,9 +74,13 @@ def _inputs(images: tuple[str, ...], about: object, columns: dict[str, str]) -> 
     from magnostic.deploy.pipeline import batches
     from magnostic.deploy.sources import listed
     from magnostic.errors import BadInput
+    from magnostic.progress import say
 
     assert isinstance(about, About)
     paths = [item.path for item in listed(images, columns)]
+    if len(paths) > _MOST:
+        say(f"comparing on {_MOST} of {len(paths)} photographs, evenly spaced")
+        paths = [paths[i] for i in np.linspace(0, len(paths) - 1, _MOST).astype(int)]
     with strict_decoding():
         read = [b for b in batches(paths, about.size, about.fit, 64) if b.good]
     if not read:

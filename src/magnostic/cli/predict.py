@@ -58,6 +58,12 @@ def predict(
     from magnostic.deploy.to_file import predict_to_file
     from magnostic.errors import BadInput
 
+    for source in images:
+        if source.startswith("-") and source != "-":
+            raise BadInput(
+                f"{source}: no such option; see magnostic predict --help (for a file of that name "
+                f"give ./{source})"
+            )
     check_format(out)
     if out.exists():
         raise BadInput(f"{out}: exists; choose another file (-o), or remove it")
@@ -80,13 +86,13 @@ def _introduce(predictor: Predictor) -> None:
     say(f"model {about.name}, task {about.task}: {', '.join(about.classes)}")
     say(f"engine {predictor.engine.name}")
     if about.calibration is None:
-        say("no calibration was fitted for this model: probabilities as predicted, no sets")
+        say("no calibration was fitted for this model alone: probabilities as predicted, no sets")
         return
     say(f"calibrated with temperature {rules.temperature:.3g}")
     if not rules.certifiable:
         say(f"sets at {rules.level:g} are not certifiable (too few patients): all classes")
     if rules.answer_above is None:
-        say("abstention is not certifiable (too few patients): every image is answered")
+        say("abstention is not certifiable (too few patients): the column answered is empty")
 
 
 def _report(summary: Summary) -> None:

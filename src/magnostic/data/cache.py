@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,12 +15,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from magnostic.data import known, store
-from magnostic.data.place import default_folder, is_held
+from magnostic.data.place import ENGINES, default_folder, is_held
 
 #: Seconds after which an unfinished file that no process holds was left behind by a crash.
 _LEFT: Final = 3600.0
 _NAME: Final = re.compile(r"\.?[0-9a-f]{32}\.")
 _STORE: Final = re.compile(r"(\d+)x(\d+)-([a-z]+)-v\d+")
+_ENGINE: Final = re.compile(r"\.?[0-9a-f]{32}-(onnx|openvino)-")
 
 
 @dataclass(frozen=True)
@@ -27,13 +29,15 @@ class Entry:
     """Files of the cache that make sense together only.
 
     Attributes:
-        kind: ``index``, ``pixels``, ``features``, …; ``unfinished``: left behind by a crash.
+        kind: ``index``, ``pixels``, ``features``, ``engines``, …; ``unfinished``: left behind by
+            a crash.
         photographs: rows; None where that can't be read.
-        size: pixels of a photograph, or numbers that describe it, in words.
+        size: pixels of a photograph, or numbers that describe it, in words; of engines the runtime.
         fit: of pixels, else empty.
         bytes: on the disk.
         used: when it was last read or written, seconds since the epoch.
         files: that it is made of, the one that names it first.
+        folder: that holds these files alone and goes with them; else None.
     """
 
     kind: str
@@ -43,6 +47,7 @@ class Entry:
     bytes: int
     used: float
     files: tuple[Path, ...]
+    folder: Path | None = None
 
 
 def entries(folder: Path | None = None) -> list[Entry]:
@@ -52,7 +57,7 @@ def entries(folder: Path | None = None) -> list[Entry]:
         folder: the cache; by default :func:`magnostic.data.place.default_folder`.
     """
     cache = folder or default_folder()
-    found = [*_packs(cache / store.FOLDER), *_unfinished(cache)]
+    found = [*_packs(cache / store.FOLDER), *_unfinished(cache), *_engines(cache / ENGINES)]
     for path in _ours(cache, "*/*.npy"):
         shape = _shape(path)
         size = " x ".join(map(str, shape[1:])) if shape else ""
@@ -95,6 +100,8 @@ def prune(
             continue
         for path in reversed(entry.files):  # an index before what it describes
             path.unlink(missing_ok=True)
+        if entry.folder is not None:
+            shutil.rmtree(entry.folder, ignore_errors=True)
         removed.append(entry)
     return removed, kept
 
@@ -114,6 +121,22 @@ def _packs(folder: Path) -> Iterator[Entry]:
             for rows in _entry("pixels", None, "", "", [data]):
                 photographs = rows.bytes // (3 * int(height) * int(width))
                 yield replace(entry, photographs=photographs)
+
+
+def _engines(folder: Path) -> Iterator[Entry]:
+    """Folders of exported graphs, and of such as were never finished."""
+    for made in sorted(folder.glob("*")):
+        if not _ENGINE.match(made.name) or not made.is_dir():
+            continue
+        unfinished = made.name.startswith(".")
+        # The description last, which is removed first and without which the folder is not read.
+        files = [path for path in made.rglob("*") if path.is_file()]
+        files.sort(key=lambda path: path.name == "export.json")
+        runtime = made.name.split("-")[1]
+        kind, size = ("unfinished", "") if unfinished else (ENGINES, runtime)
+        for entry in _entry(kind, None, size, "", files or [made]):
+            if not unfinished or time.time() - entry.used > _LEFT:
+                yield replace(entry, files=tuple(files), folder=made)
 
 
 def _unfinished(cache: Path) -> Iterator[Entry]:

@@ -7,7 +7,6 @@ same ones shares them, whatever their names and whatever else is in the data set
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -27,6 +26,7 @@ from magnostic.data.rows import Rows, open_rows
 from magnostic.data.scan import Unusable, announce, decode, pixel_hash
 from magnostic.data.store import VERSION, Store, Writer
 from magnostic.errors import DataError, RunFailed
+from magnostic.processors import cores
 from magnostic.progress import track
 
 #: Times that the cache is filled again because another process removed what was found in it.
@@ -144,7 +144,7 @@ def _fill(
 def _decoded(
     photographs: _Photographs, positions: Sequence[int]
 ) -> Generator[NDArray[np.uint8], None, None]:
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         # Chunks bound the decoded images that wait in memory.
         chunks = (positions[i : i + 256] for i in range(0, len(positions), 256))
         yield from track(

@@ -29,6 +29,7 @@ from magnostic.data.images import BadFile
 from magnostic.data.known import Known, Scanned, Stamp
 from magnostic.data.store import Store, Writer, require_space
 from magnostic.errors import DataError
+from magnostic.processors import cores
 from magnostic.progress import say, track
 
 EXTENSIONS: Final = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
@@ -157,7 +158,7 @@ class Scanner:
                 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
                 warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
                 writers = [stack.enter_context(w) for w in self._writers(len(paths))]
-                pool = stack.enter_context(ThreadPoolExecutor(self.workers or os.cpu_count()))
+                pool = stack.enter_context(ThreadPoolExecutor(self.workers or cores()))
                 one = functools.partial(
                     _scan_one, keep=self.keep, writers=writers, scratch=png.Scratch()
                 )

@@ -16,7 +16,7 @@ from typing import Any, Final
 from magnostic.data.fit import Fit, Size
 from magnostic.data.images import Task
 from magnostic.errors import BadInput, WeightsError
-from magnostic.files import read_json, read_object
+from magnostic.files import read_object
 from magnostic.models import classifier
 from magnostic.models.classifier import Classifier, Spec
 
@@ -68,7 +68,10 @@ def folders_for_use(run: Path) -> list[Path]:
             raise BadInput(f"{run}: is a study; give one of the runs in {run / 'runs'}")
         what = "holds no finished run (run.json)" if run.is_dir() else "no such folder"
         raise BadInput(f"{run}: {what}; give the folder that `magnostic train … --out` wrote")
-    return [run / name for name in read_object(run / "run.json")["model_for_use"]]
+    use = read_object(run / "run.json").get("model_for_use")
+    if not isinstance(use, list) or not use or not all(isinstance(name, str) for name in use):
+        raise BadInput(f"{run / 'run.json'}: names no model for use; train the run again")
+    return [run / name for name in use]
 
 
 def load_members(run: Path) -> tuple[About, list[Member]]:
@@ -85,16 +88,26 @@ def load_members(run: Path) -> tuple[About, list[Member]]:
                 f"{member.folder}: other classes or input than {members[0].folder}; they cannot be "
                 "averaged. Train the run again"
             )
+    rules = _of_rules(run)
     about = About(
-        name=_name(run),
+        name=_name(rules),
         classes=tuple(first.classes),
         task=first.task,
         size=first.size,
         fit=first.fit,
-        calibration=read_calibration(run),
-        digest=_digest(run, members),
+        calibration=read_calibration(rules),
+        digest=_digest(rules, members),
     )
     return about, members
+
+
+def _of_rules(run: Path) -> Path:
+    """Where the rules of a model lie: beside it, or in the run that has it alone for use."""
+    parent = run.resolve().parent
+    if (run / "run.json").is_file() or not (parent / "run.json").is_file():
+        return run
+    alone = read_object(parent / "run.json").get("model_for_use") == [run.resolve().name]
+    return parent if alone else run
 
 
 def read_calibration(folder: Path) -> dict[str, Any] | None:
@@ -113,8 +126,8 @@ def _name(run: Path) -> str:
     return run.name
 
 
-def _digest(run: Path, members: list[Member]) -> str:
-    """Over every file that decides a prediction."""
+def _digest(rules: Path, members: list[Member]) -> str:
+    """Over every file that decides a prediction; ``rules`` is the folder of the calibration."""
     digest = hashlib.blake2b(digest_size=16)
     files = []
     for member in members:
@@ -122,7 +135,7 @@ def _digest(run: Path, members: list[Member]) -> str:
         if member.spec.backbone_file is not None:
             files.append(member.folder / member.spec.backbone_file)
         files.append(member.folder / "reference.safetensors")
-    files.append(run / CALIBRATION)
+    files.append(rules / CALIBRATION)
     for path in files:
         if path.is_file():
             with path.open("rb") as file:
@@ -140,7 +153,7 @@ def read_export(folder: Path) -> tuple[About, dict[str, Any]]:
 
     Raises WeightsError where a file is missing or is not the one that was checked when exported.
     """
-    raw = read_json(folder / EXPORT)
+    raw = read_object(folder / EXPORT, WeightsError)
     try:
         for name, expected in raw["files"].items():
             path = folder / name
@@ -163,7 +176,7 @@ def read_export(folder: Path) -> tuple[About, dict[str, Any]]:
                 repr(sorted(raw["files"].items())).encode(), digest_size=16
             ).hexdigest(),
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise WeightsError(
             f"{folder / EXPORT}: not the description of an exported model ({error}); export anew"
         ) from None

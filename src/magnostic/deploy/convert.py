@@ -96,7 +96,7 @@ def _onnx(graph: Graph, folder: Path, precision: str, pixels: Pixels) -> Path:
     path = folder / "model.onnx"
     torch.onnx.export(
         graph,
-        (torch.from_numpy(pixels[:2]),),
+        (torch.from_numpy(np.resize(pixels, (2, *pixels.shape[1:]))),),
         str(path),
         input_names=["images"],
         output_names=graph.outputs,
@@ -112,7 +112,7 @@ def _onnx(graph: Graph, folder: Path, precision: str, pixels: Pixels) -> Path:
 
 
 def _quantize(path: Path, pixels: Pixels) -> None:
-    """Static int8 of convolutions and products, scaled by these inputs, one scale a channel."""
+    """Static int8 of convolutions, scaled by these inputs, one scale a channel."""
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 

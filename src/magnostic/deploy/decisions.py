@@ -97,7 +97,9 @@ class Rules:
         """Name of each operating point -> whether an image counts as positive there, bool [N]."""
         if not self.positive:
             return {}
-        score = raw[:, list(self.positive)].astype(np.float64).sum(axis=1)
+        total = raw[:, list(self.positive)].astype(np.float64).sum(axis=1)
+        # Rounded as the scores that the thresholds were locked on: evaluate.collapse.
+        score = np.minimum(total, 1.0).astype(np.float32).astype(np.float64)
         return {name: score >= threshold for name, threshold in self.points.items()}
 
     @property

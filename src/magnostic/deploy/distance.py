@@ -53,9 +53,6 @@ class Reference:
         within = within[np.isfinite(within)]
         self._unit = float(np.percentile(within, _PERCENTILE)) if len(within) else float("nan")
 
-    def __len__(self) -> int:
-        return len(self._known)
-
     def distance(self, features: Vectors) -> NDArray[np.float32]:
         """Distances of [N, D] in the unit above, float32 [N]; NaN where there is no unit."""
         if not self._unit > 0:
@@ -63,13 +60,6 @@ class Reference:
         scaled = (features.astype(np.float32) - self._shift) * self._scale
         found: NDArray[np.float32] = (self._distances(scaled) / self._unit).astype(np.float32)
         return found
-
-    def nearest(self, features: Vectors, k: int) -> NDArray[np.intp]:
-        """Rows of the k nearest training images of [N, D], nearest first: intp [N, k]."""
-        scaled = (features.astype(np.float32) - self._shift) * self._scale
-        halves = self._half - scaled @ self._known.T
-        order: NDArray[np.intp] = np.argsort(halves, axis=1, kind="stable")[:, :k]
-        return order
 
     def _distances(
         self,
@@ -102,6 +92,7 @@ def read(folder: Path) -> Reference | None:
     try:
         features = safetensors.numpy.load_file(path)["features"]
         table = pd.read_parquet(table_path)
+        groups = _groups(table)
     except (OSError, KeyError, ValueError, safetensors.SafetensorError) as error:
         raise WeightsError(f"{path}: cannot be read ({error}); train the run again") from None
     if len(table) != len(features):
@@ -111,7 +102,7 @@ def read(folder: Path) -> Reference | None:
         )
     if len(features) < 2:
         return None
-    return Reference(features, _groups(table))
+    return Reference(features, groups)
 
 
 def _groups(table: pd.DataFrame) -> NDArray[np.intp]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from magnostic.deploy.artefact import Member
 from magnostic.errors import MissingExtra, WeightsError
+from magnostic.progress import say
 
 Pixels = NDArray[np.uint8]
 Outputs = dict[str, NDArray[Any]]
@@ -66,7 +67,9 @@ class TorchEngine:
         from magnostic.train import device
 
         self._device = device.torch_device()
-        self._precision = device.precision(members[0].spec.precision)
+        self._precision = precision(members[0])
+        if self._precision == "fp32" and members[0].spec.precision == "fp16":
+            say("trained in fp16, which no CPU computes in: computing in fp32")
         device.threads()
         self.shares_cores = self._device.type == "cpu"
         if self.shares_cores:
@@ -119,6 +122,15 @@ class TorchEngine:
         return np.concatenate(parts)
 
 
+def precision(member: Member) -> str:
+    """What PyTorch computes the network in here: as in training, but fp16 without CUDA as fp32."""
+    from magnostic.train import device
+
+    if member.spec.precision == "fp16" and device.torch_device().type != "cuda":
+        return "fp32"
+    return device.precision(member.spec.precision)
+
+
 def encoder_sources(members: Sequence[Member]) -> list[int]:
     """For each network the first one whose features of a photograph are the same."""
     keys = [_encoder_key(member) for member in members]
@@ -152,9 +164,16 @@ class Exported:
         raise NotImplementedError
 
     def compute(self, pixels: Pixels) -> Computed:
-        found = self.run(pixels)
-        features = (np.asarray(found[f"features_{i}"], np.float32) for i in self._sources)
-        return Computed(np.asarray(found["uncalibrated"], np.float32), tuple(features))
+        # In whole batches alone: some kernels round differently for another batch size.
+        parts: dict[str, list[NDArray[np.float32]]] = {}
+        for start in range(0, len(pixels), self.batch_size):
+            here = pixels[start : start + self.batch_size]
+            filled = here[np.resize(np.arange(len(here)), self.batch_size)]
+            for name, values in self.run(filled).items():
+                parts.setdefault(name, []).append(np.asarray(values[: len(here)], np.float32))
+        found = {name: np.concatenate(values) for name, values in parts.items()}
+        features = tuple(found[f"features_{i}"] for i in self._sources)
+        return Computed(found["uncalibrated"], features)
 
 
 class OnnxEngine(Exported):
@@ -166,7 +185,7 @@ class OnnxEngine(Exported):
             import onnxruntime
         except ImportError:
             raise MissingExtra("export", "onnxruntime") from None
-        from magnostic.deploy.pipeline import cores
+        from magnostic.processors import cores
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = cores()
@@ -197,7 +216,7 @@ class OpenvinoEngine(Exported):
             import openvino
         except ImportError:
             raise MissingExtra("export", "openvino") from None
-        from magnostic.deploy.pipeline import cores
+        from magnostic.processors import cores
 
         core = openvino.Core()
         settings = {

@@ -55,7 +55,8 @@ def export(
         out: a new folder.
         to: ``onnx``, ``openvino`` or ``torchscript``.
         precision: :data:`PRECISIONS`. ``int8`` needs ``pixels``, by which it is scaled.
-        pixels: uint8 [N, H, W, 3], inputs that the check is made on; None: made-up pictures.
+        pixels: uint8 [N, H, W, 3], inputs that the check is made on; None: made-up pictures. Every
+            second one scales int8, and the check is made on the others.
 
     Returns:
         ``export.json``.
@@ -65,6 +66,13 @@ def export(
         MissingExtra: a library of ``[export]`` is not installed.
         RunFailed: the result differs from the run's model; nothing was written.
     """
+    require_possible(out, to, precision, shown=pixels is not None)
+    about, members = load_members(run)
+    return write(about, members, out, to, precision=precision, pixels=pixels)
+
+
+def require_possible(out: Path, to: Target, precision: Precision, *, shown: bool) -> None:
+    """Raise BadInput for options of :func:`export` that cannot be; ``shown``: pixels are given."""
     if out.exists():
         raise BadInput(f"{out}: exists; give a new folder (-o)")
     if precision not in PRECISIONS[to]:
@@ -72,10 +80,8 @@ def export(
             f"--precision {precision}: {to} has {', '.join(PRECISIONS[to])}"
             + ("; --to onnx has int8, --to openvino bf16" if precision != "fp32" else "")
         )
-    if precision == "int8" and pixels is None:
+    if precision == "int8" and not shown:
         raise BadInput("--precision int8: give photographs to scale it by (--images)")
-    about, members = load_members(run)
-    return write(about, members, out, to, precision=precision, pixels=pixels)
 
 
 def write(
@@ -87,15 +93,24 @@ def write(
     precision: Precision = "fp32",
     pixels: Pixels | None = None,
 ) -> dict[str, Any]:
-    """The same for networks that are loaded already; ``out`` is replaced if it exists."""
+    """The same for networks that are loaded already.
+
+    Raises OSError, too, where ``out`` is a folder that holds something.
+    """
     rules = Rules.of(about.calibration, about.classes)
     graph = Graph(members, rules.temperature)
     source = "made-up pictures" if pixels is None else "photographs given"
     shown = parity.pictures(about.size) if pixels is None else pixels
+    traced = shown
+    if precision == "int8":
+        if len(shown) < 2:
+            raise BadInput("--precision int8: give two photographs at least, to scale it and check")
+        traced, shown = shown[::2], shown[1::2]
+        source += ", others than those that scaled it"
     out.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
-        model = convert.convert(graph, building, to, precision, shown)
+        model = convert.convert(graph, building, to, precision, traced)
         description: dict[str, Any] = {
             "version": 1,
             "magnostic": __version__,
@@ -140,8 +155,6 @@ def write(
         }
         write_json(building / EXPORT, description)
         building.chmod(0o755)  # mkdtemp's 0700 would hide it from a group
-        if out.exists():
-            shutil.rmtree(out)
         building.replace(out)
     finally:
         shutil.rmtree(building, ignore_errors=True)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from magnostic.deploy import artefact, decisions, distance, engines, ready
 from magnostic.deploy.predictor import Predictor
-from magnostic.errors import BadInput
+from magnostic.errors import BadInput, WeightsError
 
 EngineName = Literal["auto", "torch", "openvino", "onnx"]
 
@@ -37,7 +37,7 @@ def load(
         if engine != "auto":
             raise BadInput(f"{folder}: is an exported model and has its own engine; leave --engine")
         about, raw = artefact.read_export(folder)
-        found = [distance.read(folder / name) for name in raw["references"]]
+        found = [distance.read(folder / name) for name in _references(folder, raw)]
         return Predictor(about, ready.of_export(folder, raw), found, level)
     about, members = artefact.load_members(folder)
     references = [distance.read(member.folder) for member in members]
@@ -46,3 +46,13 @@ def load(
         if converted is not None:
             return Predictor(about, converted, references, level)
     return Predictor(about, engines.TorchEngine(members), references, level)
+
+
+def _references(folder: Path, raw: dict[str, Any]) -> list[str]:
+    """Where an exported model keeps training images, a folder for each network."""
+    found: Any = raw.get("references")
+    sources: Any = raw.get("sources")
+    names = isinstance(found, list) and all(isinstance(name, str) for name in found)
+    if not names or not isinstance(sources, list) or len(found) != len(sources):
+        raise WeightsError(f"{folder / artefact.EXPORT}: names no references; export the run again")
+    return list(found)

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from magnostic.errors import BadInput
 from magnostic.evaluate.predictions import PREFIX
 from magnostic.files import whole_file
+from magnostic.progress import say
 
 Row = dict[str, Any]
 _GROUP: Final = 8192
@@ -45,7 +46,7 @@ class Journal:
 
     def __init__(self, out: Path, identity: str, *, resume: bool) -> None:
         self.out = out
-        self.path = out.with_name(f".{out.name}.partial")
+        self.path = journal_of(out)
         self._identity = identity
         #: Rows that were there already.
         self.done = 0
@@ -53,7 +54,10 @@ class Journal:
             raise BadInput(f"{out}: is a folder; give a file (.csv, .parquet or .json)")
         if out.exists():
             raise BadInput(f"{out}: exists; choose another file (-o), or remove it")
-        if self.path.exists():
+        empty = self.path.exists() and not self.path.stat().st_size
+        if empty:
+            say(f"{self.path.name}: is empty; starting anew")
+        if self.path.exists() and not empty:
             if not resume:
                 raise BadInput(
                     f"{out}: an interrupted prediction lies in {self.path.name}; go on with it by "
@@ -100,6 +104,11 @@ class Journal:
         """Write ``out`` in the format that its name says, and remove the journal."""
         write(self.out, self.rows(), columns)
         self.path.unlink()
+
+
+def journal_of(out: Path) -> Path:
+    """Where the rows of ``out`` stand until it is written."""
+    return out.with_name(f".{out.name}.partial")
 
 
 def check_format(out: Path) -> None:

@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 
 from magnostic.deploy.decisions import Rules
-from magnostic.evaluate.calibration import temper
 from magnostic.evaluate.predictions import PREFIX
 
 
@@ -32,9 +31,6 @@ class Patients:
         self._rules = rules
         self._names = [PREFIX + c for c in rules.classes]
         self._sums: dict[str, np.ndarray[Any, np.dtype[np.float64]]] = {}
-
-    def __len__(self) -> int:
-        return len(self._sums)
 
     def add(self, row: dict[str, Any]) -> None:
         """Count one row of a prediction; rows without a patient are passed over."""
@@ -48,9 +44,9 @@ class Patients:
         if row["error"] is not None:
             sums[-2] += 1
             return
-        stated = np.array([[row[name] for name in self._names]])
         # The decisions were judged on probabilities as predicted: the temperature is undone.
-        sums[:n] += temper(stated, 1 / self._rules.temperature)[0]
+        raw = np.array([row[name] for name in self._names]) ** self._rules.temperature
+        sums[:n] += raw / raw.sum()
         sums[n + self._rules.classes.index(row["y_pred"])] += 1
         sums[-3] += 1
 

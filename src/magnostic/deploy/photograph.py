@@ -7,11 +7,13 @@ gives the same input.
 from __future__ import annotations
 
 import contextlib
+import os
+import threading
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +49,7 @@ def read(given: Any, size: Size, fit: Fit) -> Input | str:
     """
     try:
         if isinstance(given, str | Path):
+            _refuse_no_file(given)
             _refuse_huge(Path(given))
             pixels = decode(Path(given))
         else:
@@ -71,6 +74,8 @@ def as_pixels(given: Any) -> NDArray[np.uint8]:
         given = given.detach().cpu()
         if given.ndim == 3 and given.shape[0] == 3 and given.shape[-1] != 3:
             given = given.permute(1, 2, 0)
+        if given.is_floating_point():
+            given = given.float()  # NumPy has no bf16
         given = given.numpy()
         if np.issubdtype(given.dtype, np.floating):
             if not (np.isfinite(given).all() and given.min() >= 0 and given.max() <= 1):
@@ -82,6 +87,12 @@ def as_pixels(given: Any) -> NDArray[np.uint8]:
         shape = "x".join(map(str, given.shape))
         raise Unusable("not an image", f"{given.dtype} {shape}; give uint8 [height, width, 3]")
     return np.ascontiguousarray(given)
+
+
+def _refuse_no_file(path: str | Path) -> None:
+    """Opening a pipe or a device could wait for ever."""
+    if os.path.exists(path) and not os.path.isfile(path):  # noqa: PTH110, PTH113
+        raise Unusable("unreadable", "no regular file; give the file of a photograph")
 
 
 def _refuse_huge(path: Path) -> None:
@@ -98,12 +109,43 @@ def _refuse_huge(path: Path) -> None:
 @contextlib.contextmanager
 def strict_decoding() -> Iterator[None]:
     """Truncated files are errors and Pillow's warnings are silent inside."""
-    lenient = ImageFile.LOAD_TRUNCATED_IMAGES
-    ImageFile.LOAD_TRUNCATED_IMAGES = False  # another library may have switched it on
+    _strict.enter()
     try:
-        with warnings.catch_warnings():
+        yield
+    finally:
+        _strict.leave()
+
+
+class _Strict:
+    """Counts who is inside: the first one changes what all threads share, the last restores it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._lenient = False
+        self._silent: list[object] = []
+
+    def enter(self) -> None:
+        with self._lock:
+            self._inside += 1
+            if self._inside > 1:
+                return
+            self._lenient = ImageFile.LOAD_TRUNCATED_IMAGES
+            ImageFile.LOAD_TRUNCATED_IMAGES = False  # another library may have switched it on
+            before = list(warnings.filters)
             warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
             warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
-            yield
-    finally:
-        ImageFile.LOAD_TRUNCATED_IMAGES = lenient
+            self._silent = [f for f in warnings.filters if f not in before]
+
+    def leave(self) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside:
+                return
+            ImageFile.LOAD_TRUNCATED_IMAGES = self._lenient
+            # Filters that others have set meanwhile stay.
+            filters = cast("list[object]", warnings.filters)
+            filters[:] = [f for f in filters if f not in self._silent]
+
+
+_strict = _Strict()

@@ -7,7 +7,6 @@ decoding threads beside them. Beside an accelerator they overlap.
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 
 from magnostic.data.fit import Fit, Size
 from magnostic.deploy.photograph import Input, read
+from magnostic.processors import cores
 
 #: Photographs of one batch at most for each that could be read: bounds what waits behind bad ones.
 _BAD_SHARE: Final = 4
@@ -46,13 +46,6 @@ class Batch:
     def pixels(self) -> NDArray[np.uint8]:
         """uint8 [n, height, width, 3] of those that were read, n >= 1."""
         return np.stack([entry.pixels for entry in self.inputs if isinstance(entry, Input)])
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def batches(

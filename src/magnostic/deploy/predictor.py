@@ -112,7 +112,7 @@ class Predictor:
             workers: decoding threads; 0: one a core.
         """
         one_file = isinstance(images, str | Path) or hasattr(images, "convert")
-        if one_file or getattr(images, "ndim", 4) == 3:  # one array or tensor
+        if one_file or getattr(images, "ndim", 4) in (2, 3):  # one array or tensor, RGB or not
             images = [images]
         rows = list(self.stream(images, workers=workers))
         return pd.DataFrame(rows, columns=self.columns)
@@ -230,9 +230,15 @@ class Predictor:
 
 def _head(image: Any, n: int) -> Row:
     if isinstance(image, Item):
-        return {"path": image.path, **dict(zip(IDS, image.ids or (None,) * len(IDS), strict=True))}
-    path = str(image) if isinstance(image, str | Path) else f"image {n}"
+        ids = image.ids or (None,) * len(IDS)
+        return {"path": _written(image.path), **dict(zip(IDS, ids, strict=True))}
+    path = _written(str(image)) if isinstance(image, str | Path) else f"image {n}"
     return {"path": path, **dict.fromkeys(IDS)}
+
+
+def _written(path: str) -> str:
+    """The path in characters that every file can hold; bytes that are not UTF-8 are escaped."""
+    return path.encode("utf-8", "backslashreplace").decode()
 
 
 def _short(value: Any) -> float:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
-from magnostic.data.place import default_folder
+from magnostic.data.place import ENGINES, default_folder
 from magnostic.deploy import artefact, engines
 from magnostic.deploy.artefact import About, Member
 from magnostic.deploy.engines import Engine, Exported
-from magnostic.errors import MagnosticError, MissingExtra
-from magnostic.files import read_json
+from magnostic.errors import MagnosticError, MissingExtra, WeightsError
 from magnostic.progress import say
 
 _PACKAGES = {"openvino": "openvino", "onnx": "onnxruntime"}
@@ -20,13 +21,20 @@ _PACKAGES = {"openvino": "openvino", "onnx": "onnxruntime"}
 
 def of_export(folder: Path, raw: dict[str, Any]) -> Exported:
     """The engine of an exported model; ``raw`` is its ``export.json``."""
-    path, precision, sources = folder / raw["model"], raw["precision"], raw["sources"]
+    try:
+        path, precision, sources = folder / raw["model"], raw["precision"], list(raw["sources"])
+        to, outputs = raw["to"], list(raw["outputs"])
+    except (KeyError, TypeError) as error:
+        raise WeightsError(
+            f"{folder / artefact.EXPORT}: not the description of an exported model ({error}); "
+            "export the run again"
+        ) from None
     note = "" if precision == "fp32" else f", {precision}"
-    if raw["to"] == "onnx":
+    if to == "onnx":
         return engines.OnnxEngine(path, sources, note)
-    if raw["to"] == "openvino":
+    if to == "openvino":
         return engines.OpenvinoEngine(path, sources, "bf16" if precision == "bf16" else "f32", note)
-    return engines.TorchscriptEngine(path, sources, raw["outputs"], note)
+    return engines.TorchscriptEngine(path, sources, outputs, note)
 
 
 def converted(
@@ -45,14 +53,14 @@ def converted(
 
     to: Literal["openvino", "onnx"] = "openvino" if engine == "auto" else engine
     if engine == "auto":
-        reduced = device.precision(members[0].spec.precision) != "fp32"
+        reduced = engines.precision(members[0]) != "fp32"
         if reduced or device.torch_device().type != "cpu" or not _installed(_PACKAGES[to]):
             return None
     elif not _installed(_PACKAGES[to]):
         raise MissingExtra("export", _PACKAGES[to])
     try:
         return _cached(about, members, to)
-    except MagnosticError as error:
+    except (MagnosticError, OSError, ValueError) as error:  # a cache that cannot be written, too
         if engine != "auto":
             raise
         say(f"engine torch, since openvino cannot be used: {error}")
@@ -63,12 +71,25 @@ def _cached(about: About, members: Sequence[Member], to: Literal["openvino", "on
     from magnostic.deploy import export
 
     libraries = "-".join(version(name) for name in ("torch", _PACKAGES[to]))
-    folder = default_folder() / "engines" / f"{about.digest}-{to}-{libraries}"
-    if not (folder / artefact.EXPORT).is_file():
-        say(f"making the {to} graph of this model, once")
+    folder = default_folder() / ENGINES / f"{about.digest}-{to}-{libraries}"
+    if artefact.is_export(folder):
+        try:
+            found = of_export(folder, artefact.read_export(folder)[1])
+            with contextlib.suppress(OSError):  # somebody else's cache
+                (folder / artefact.EXPORT).touch()  # `magnostic cache` tells when it was used
+            return found
+        except WeightsError as error:
+            say(f"{error}: done now")
+    if folder.is_dir():  # broken, or half removed
+        shutil.rmtree(folder)
+    say(f"making the {to} graph of this model, once")
+    try:
         export.write(about, members, folder, to)
-    raw = read_json(folder / artefact.EXPORT)
-    return of_export(folder, raw)
+    except OSError:
+        if not artefact.is_export(folder):
+            raise
+        # Another process was first; what it made was checked as well.
+    return of_export(folder, artefact.read_export(folder)[1])
 
 
 def _installed(package: str) -> bool:

@@ -1,12 +1,13 @@
 """What is to be predicted: files, folders, globs, manifests, a list on standard input.
 
 The order is that of the arguments; folders are gone through by name, files before subfolders; globs
-are sorted. A file that does not exist is an item like any other, whose row will say so.
+are sorted. An image file that does not exist is an item like any other, whose row will say so.
 """
 
 from __future__ import annotations
 
 import glob
+import io
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -47,7 +48,8 @@ def listed(sources: Sequence[str | Path], columns: Mapping[str, str] | None = No
         columns: for manifests: our column name -> the file's.
 
     Raises:
-        BadInput: a folder, glob or list without a photograph, or nothing at all.
+        BadInput: a folder, glob or list without a photograph, nothing at all, or what does not
+            exist and by its name is no image file.
         DataError: a manifest that cannot be read.
     """
     found: list[Item] = []
@@ -65,26 +67,39 @@ def listed(sources: Sequence[str | Path], columns: Mapping[str, str] | None = No
 
 
 def _listed(source: str, columns: Mapping[str, str]) -> Iterator[Item]:
-    path = Path(source)
+    # os.path and not Path, whose questions raise for names too long or folders not to be searched.
+    path, kind = Path(source), Path(source).suffix.lower()
     if source == _STDIN:
+        if isinstance(sys.stdin, io.TextIOWrapper):  # names need not be UTF-8
+            sys.stdin.reconfigure(errors="surrogateescape")
         yield from (Item(line.rstrip("\r\n")) for line in sys.stdin if line.strip())
-    elif path.is_dir():
+    elif os.path.isdir(source):  # noqa: PTH112
         yield from map(Item, _walk(source))
-    elif path.suffix.lower() == ".csv" and path.is_file():
+    elif kind == ".csv" and os.path.isfile(source):  # noqa: PTH113
         yield from _manifest(path, columns)
-    elif path.suffix.lower() == ".parquet" and path.is_file():
+    elif kind == ".parquet" and os.path.isfile(source):  # noqa: PTH113
         table = Images.read(path).table
         rows = zip(table["path"], *(table[name] for name in IDS), strict=True)
         yield from (Item(str(place), tuple(map(_plain, ids))) for place, *ids in rows)
-    elif not path.exists() and glob.has_magic(source):
+    elif os.path.exists(source):  # noqa: PTH110
+        yield Item(source)
+    elif glob.has_magic(source):
         yield from map(Item, _globbed(source))
+    elif not source.lower().endswith(EXTENSIONS):
+        raise BadInput(f"{source}: no such file or folder; check the path")
     else:
         yield Item(source)
 
 
 def _walk(root: str) -> Iterator[str]:
-    """Image files at any depth; hidden ones are passed over, links to folders followed."""
+    """Image files at any depth; hidden ones are passed over, links to folders followed once."""
+    seen: set[tuple[int, int]] = set()
     for folder, subfolders, names in os.walk(root, onerror=_unreadable, followlinks=True):
+        place = os.stat(folder)  # noqa: PTH116
+        if (place.st_dev, place.st_ino) in seen:  # a link in a circle, or to what was gone through
+            subfolders.clear()
+            continue
+        seen.add((place.st_dev, place.st_ino))
         subfolders[:] = sorted(s for s in subfolders if not s.startswith((".", "__MACOSX")))
         # Text, not Path objects: there may be many.
         yield from (f"{folder}/{name}" for name in sorted(names) if _is_image(name))

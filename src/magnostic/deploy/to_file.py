@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from magnostic import __version__
-from magnostic.deploy.output import Journal, check_format, write
+from magnostic.deploy.output import Journal, check_format, journal_of, write
 from magnostic.deploy.patients import Patients
 from magnostic.deploy.predictor import JOINED, Predictor
-from magnostic.deploy.sources import Item
+from magnostic.deploy.sources import IDS, Item
+from magnostic.errors import BadInput
 from magnostic.progress import track
+
+_PATIENT = IDS.index("patient_id")
 
 
 @dataclass
@@ -74,14 +77,23 @@ def predict_to_file(
     Args:
         items: from :func:`magnostic.deploy.sources.listed`.
         out: ``.csv``, ``.parquet`` or ``.json``; must not exist. Where items bring patients, their
-            decisions go to ``NAME-patients`` of the same kind.
+            decisions go to ``NAME-patients`` of the same kind, which must not exist either.
         resume: go on with an interrupted prediction of the same model, options and photographs.
         workers: decoding threads; 0: one a core.
 
     Raises BadInput for a name of another kind, a file that exists, or rows of something else.
     """
     check_format(out)
+    if workers < 0:
+        raise BadInput(f"--workers {workers}: give 0 (one a core) or more")
+    of_patients = out.with_stem(f"{out.stem}-patients")
+    there = of_patients.exists() and any(i.ids and i.ids[_PATIENT] is not None for i in items)
+    exists = f"{of_patients}: exists; choose another file (-o), or remove it"
+    if there and not (resume and journal_of(out).exists()):
+        raise BadInput(exists)
     journal = Journal(out, _identity(predictor, items), resume=resume)
+    if there and journal.done < len(items):  # ours is written after the last row alone
+        raise BadInput(exists)
     summary, patients = Summary(out, resumed=journal.done), Patients(predictor.rules)
     for row in journal.rows():
         summary.add(row)
@@ -95,7 +107,7 @@ def predict_to_file(
             patients.add(row)
     table = patients.table()
     if table:
-        summary.patients, summary.n_patients = out.with_stem(f"{out.stem}-patients"), len(table)
+        summary.patients, summary.n_patients = of_patients, len(table)
         write(summary.patients, table, list(table[0]))
     journal.finish(predictor.columns)
     return summary

@@ -8,7 +8,6 @@ import functools
 import os
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final, Literal
 
 import torch
@@ -17,6 +16,7 @@ from accelerate.state import AcceleratorState
 from threadpoolctl import threadpool_limits
 
 from magnostic.errors import BadInput, RecipeError
+from magnostic.processors import cores
 
 #: Of glibc's malloc.h.
 _M_TRIM_THRESHOLD: Final = -1
@@ -63,7 +63,7 @@ def threads() -> int:
     from nor one beyond its container's quota counts: threads that take turns on a core wait for
     each other at every step.
     """
-    count = _asked_for(os.environ.get("OMP_NUM_THREADS", "")) or _cores()
+    count = _asked_for(os.environ.get("OMP_NUM_THREADS", "")) or cores()
     torch.set_num_threads(count)
     return count
 
@@ -72,17 +72,6 @@ def _asked_for(text: str) -> int | None:
     """The number in OpenMP's form, of whose nested levels (``4,2``) the first; None: not one."""
     first = text.split(",")[0].strip()
     return int(first) if first.isdecimal() and int(first) else None
-
-
-def _cores(group: Path = Path("/sys/fs/cgroup")) -> int:
-    """Whole cores of the affinity mask and of the control group's share of time (``cpu.max``)."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    count = usable or 1
-    try:
-        quota, period = (group / "cpu.max").read_text(encoding="ascii").split()
-        return count if quota == "max" else max(1, min(count, int(quota) // int(period)))
-    except (OSError, ValueError):
-        return count  # no control groups, or of the first version
 
 
 @functools.cache
