@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from magnostic.data import read_images
 from magnostic.data.images import GIVEN
 from magnostic.data.manifest import REQUIRED, read
+from magnostic.data.scan import Scanner
 from magnostic.errors import DataError
 
 HASHED = "path,label,pixel_hash,width,height"
@@ -231,4 +232,4 @@ def test_any_text_gives_a_table_or_an_error_of_ours(tmp_path_factory, text: str)
     path = tmp_path_factory.getbasetemp() / "any.csv"
     path.write_text(",".join(REQUIRED) + "\n" + text, encoding="utf-8", errors="replace")
     with pytest.raises(DataError):  # no path of random text leads to a photograph
-        read(path, None, "stop", 1)
+        read(path, None, "stop", Scanner(1))
