@@ -35,7 +35,7 @@ import _material  # noqa: E402
 from _environments import Environment, NotInstalledError  # noqa: E402
 from _table import Row, finish  # noqa: E402
 
-from magnostic.data.pixels import default_folder  # noqa: E402
+from magnostic.data.place import default_folder  # noqa: E402
 
 TIMM = "timm==1.0.31"
 LITE0, RESNET50 = "tf_efficientnet_lite0", "resnet50"
