@@ -177,3 +177,24 @@ def _keep_a_group(counts: Ints, result: Ints) -> None:
         holders = np.flatnonzero(counts[:, c] > 0)
         if len(holders) and not (result[holders] == 0).any():
             result[holders[counts[holders].sum(axis=1).argmin()]] = 0
+
+
+def fill_empty(counts: Ints, result: Ints, bins: int, keep: Ints | None = None) -> None:
+    """Bring the smallest group that can be spared into each bin that got none.
+
+    A bin spares what is not its last group; bin 0 also no group that has one of the classes of
+    ``keep`` ([G, K], as for :func:`deal_groups`) to itself there. Where nothing can be spared a bin
+    stays empty.
+    """
+    size = counts.sum(axis=1)
+    for b in range(bins):
+        held = np.bincount(result, minlength=bins)
+        if held[b]:
+            continue
+        spare = held[result] > 1
+        if keep is not None:
+            taught = result == 0
+            alone = (keep[taught] > 0).sum(axis=0) == 1
+            spare &= ~(taught & ((keep > 0) & alone).any(axis=1))
+        if spare.any():
+            result[np.flatnonzero(spare)[size[spare].argmin()]] = b

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from magnostic.errors import SplitError
 from magnostic.recipe import Split
-from magnostic.splits.balance import deal_groups
+from magnostic.splits.balance import deal_groups, fill_empty
 from magnostic.splits.policies import Selection, codes, join
 
 #: The column whose values a protocol keeps on one side; official's validation draw: patients.
@@ -69,7 +69,8 @@ def draw(
     """The fold of each image, int64 [N]; in a hold-out, 0 is tested and -1 is not.
 
     Class shares are kept alike as far as groups allow; the few groups of a rare class go to
-    different folds. With folds ``each``, every group is a fold, numbered by its first image.
+    different folds. With folds ``each``, every group is a fold, numbered by its first image. No
+    fold is empty, but the tested one of a hold-out where every group has a class to itself.
     Raises SplitError where groups are fewer than folds.
     """
     group = groups(selection, protocol)
@@ -91,9 +92,17 @@ def draw(
         return group
     if folds == 1:
         rows = np.arange(len(group))
-        return held_out(group, y, rows, split.test_fraction, split.stratify, rng) - 1
+        held = held_out(group, y, rows, split.test_fraction, split.stratify, rng)
+        result = np.zeros(n_groups, dtype=np.int64)
+        result[group] = held
+        classes = _counts(group, y, True)
+        fill_empty(classes, result, 2, keep=classes)
+        return result[group] - 1
     share = np.full(folds, 1 / folds)
-    return deal_groups(_counts(group, y, split.stratify), share, rng)[group]
+    counts = _counts(group, y, split.stratify)
+    result = deal_groups(counts, share, rng)
+    fill_empty(counts, result, folds)
+    return result[group]
 
 
 def held_out(
