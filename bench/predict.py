@@ -34,8 +34,9 @@ import numpy as np
 from _table import Row, finish
 from PIL import Image
 
+from magnostic.data.strict import strict_decoding
 from magnostic.deploy.engines import TorchEngine
-from magnostic.deploy.photograph import read, strict_decoding
+from magnostic.deploy.photograph import read
 from magnostic.deploy.predictor import Predictor
 from magnostic.deploy.sources import listed
 from magnostic.deploy.to_file import predict_to_file

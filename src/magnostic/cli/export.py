@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from magnostic.deploy.artefact import About
+
 #: Photographs that are compared on at most; they are held in memory together.
 _MOST: Final = 512
 
@@ -45,18 +47,15 @@ def export(
         Photographs to compare on: files, folders, globs, manifests; of more than 512 as many,
         evenly spaced. Every second one scales int8 and is not compared. Default: made-up pictures.
     """
-    from magnostic.deploy import artefact
-    from magnostic.deploy.export import export as write
-    from magnostic.deploy.export import require_possible
+    from magnostic.deploy.artefact import load_members
+    from magnostic.deploy.export import require_possible, write
     from magnostic.deploy.graph import require_exportable
 
-    shown = None
-    if images:
-        require_possible(out, to, precision, shown=True)
-        about, members = artefact.load_members(run)
-        require_exportable(members)
-        shown = _inputs(images, about, options.mapping(column))
-    told = write(run, out, to, precision=precision, pixels=shown)
+    require_possible(out, to, precision, shown=bool(images))
+    about, members = load_members(run)
+    require_exportable(members)
+    shown = _inputs(images, about, options.mapping(column)) if images else None
+    told = write(about, members, out, to, precision=precision, pixels=shown)
     parity = told["parity"]
     print(
         f"{parity['images']} images ({parity['source']}) at batches of 1, 7 and 32: probabilities "
@@ -66,17 +65,15 @@ def export(
     print(out / told["model"])
 
 
-def _inputs(images: tuple[str, ...], about: object, columns: dict[str, str]) -> NDArray[np.uint8]:
+def _inputs(images: tuple[str, ...], about: About, columns: dict[str, str]) -> NDArray[np.uint8]:
     import numpy as np
 
-    from magnostic.deploy.artefact import About
-    from magnostic.deploy.photograph import strict_decoding
+    from magnostic.data.strict import strict_decoding
     from magnostic.deploy.pipeline import batches
     from magnostic.deploy.sources import listed
     from magnostic.errors import BadInput
     from magnostic.progress import say
 
-    assert isinstance(about, About)
     paths = [item.path for item in listed(images, columns)]
     if len(paths) > _MOST:
         say(f"comparing on {_MOST} of {len(paths)} photographs, evenly spaced")

@@ -11,8 +11,7 @@ import codecs
 import functools
 import hashlib
 import os
-import warnings
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -21,13 +20,14 @@ from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from magnostic.data import png
 from magnostic.data.fit import Fit, Size, fit_image, sides
 from magnostic.data.images import BadFile
 from magnostic.data.known import Known, Scanned, Stamp
 from magnostic.data.store import Store, Writer, require_space
+from magnostic.data.strict import strict_decoding
 from magnostic.errors import DataError
 from magnostic.processors import cores
 from magnostic.progress import say, track
@@ -59,15 +59,23 @@ class Wanted(NamedTuple):
 
 def find_images(root: Path) -> list[Path]:
     """Image files at any depth, sorted; hidden files and folders are passed over."""
-    found: list[Path] = []
+    return sorted(Path(folder, name) for folder, _, names in walk(root) for name in names)
+
+
+def walk(root: Path | str) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Folders at any depth by name, each with its subfolders and its image files, by name.
+
+    Hidden ones are passed over, links followed; what the caller takes out of the subfolders is not
+    gone into. Raises DataError for a folder that cannot be read.
+    """
     for folder, subfolders, names in os.walk(root, onerror=_unreadable, followlinks=True):
         subfolders[:] = sorted(s for s in subfolders if not s.startswith((".", "__MACOSX")))
-        found += [
-            Path(folder, name)
-            for name in names
-            if name.lower().endswith(EXTENSIONS) and not name.startswith(".")
-        ]
-    return sorted(found)
+        yield folder, subfolders, sorted(filter(is_image, names))
+
+
+def is_image(name: str) -> bool:
+    """Whether a file of this name is looked at: known by its ending, and not hidden."""
+    return name.lower().endswith(EXTENSIONS) and not name.startswith(".")
 
 
 def _unreadable(error: OSError) -> None:
@@ -150,39 +158,32 @@ class Scanner:
         return [told for told in found if told is not None]
 
     def _decode(self, paths: Sequence[Path]) -> Generator[Scanned | BadFile, None, None]:
-        lenient = ImageFile.LOAD_TRUNCATED_IMAGES
-        ImageFile.LOAD_TRUNCATED_IMAGES = False  # another library may have switched it on
-        try:
-            with warnings.catch_warnings(), ExitStack() as stack:
-                # Pillow warns at half the limit that _refuse enforces, and of odd metadata.
-                warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
-                warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
-                writers = [stack.enter_context(w) for w in self._writers(len(paths))]
-                pool = stack.enter_context(ThreadPoolExecutor(self.workers or cores()))
-                one = functools.partial(
-                    _scan_one, keep=self.keep, writers=writers, scratch=png.Scratch()
-                )
-                batches = (paths[i : i + _BATCH] for i in range(0, len(paths), _BATCH))
-                # Batches, so that few results wait at a time.
-                scanned = (told for batch in batches for told in pool.map(one, batch))
-                # Closed before the pool waits, so that an interrupt leaves the rest undecoded.
-                stack.enter_context(closing(scanned))
-                yield from track(scanned, "decoding images", len(paths))
-        finally:
-            ImageFile.LOAD_TRUNCATED_IMAGES = lenient
+        with strict_decoding(), ExitStack() as stack:
+            writers = [stack.enter_context(w) for w in self._writers(len(paths))]
+            pool = stack.enter_context(ThreadPoolExecutor(self.workers or cores()))
+            one = functools.partial(
+                _scan_one, keep=self.keep, writers=writers, scratch=png.Scratch()
+            )
+            batches = (paths[i : i + _BATCH] for i in range(0, len(paths), _BATCH))
+            # Batches, so that few results wait at a time.
+            scanned = (told for batch in batches for told in pool.map(one, batch))
+            # Closed before the pool waits, so that an interrupt leaves the rest undecoded.
+            stack.enter_context(closing(scanned))
+            yield from track(scanned, "decoding images", len(paths))
 
     def _writers(self, files: int) -> list[Writer]:
         if not files:
             return []
         stores = [Store.of(size, fit, self.cache) for size, fit in self.keep]
         # Which photographs these files hold is not known yet: at worst none that is kept.
-        lacking = [max(0, files - len(store.known())) for store in stores]
+        known = [store.known() for store in stores]
+        lacking = [max(0, files - len(names)) for names in known]
         needed = sum(n * store.row_bytes for n, store in zip(lacking, stores, strict=True))
         if stores:
             require_space(stores[0].folder, needed)
         for n, store, (size, _) in zip(lacking, stores, self.keep, strict=True):
             announce(n, size, store)
-        return [Writer(store) for store in stores]
+        return [Writer(store, names) for store, names in zip(stores, known, strict=True)]
 
 
 def announce(photographs: int, size: Size, store: Store) -> None:

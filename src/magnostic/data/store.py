@@ -127,12 +127,13 @@ class Writer:
     As a context manager it keeps, also when it is left by an exception, what was added until then.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, known: set[bytes] | None = None) -> None:
+        """``known``: what the store has, where the caller has just asked it."""
         self._store = store
         self._lock = threading.Lock()
         self._names: list[bytes] = []
         self._crc32: list[int] = []
-        self._known = store.known()
+        self._known = store.known() if known is None else known
         self._temporary = store.folder / f"{uuid.uuid4().hex}{UNFINISHED}"
         with self._told():
             store.folder.mkdir(parents=True, exist_ok=True)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from magnostic.errors import BadInput
 from magnostic.evaluate import calibration as calibrate
 from magnostic.evaluate import conformal
+from magnostic.evaluate.collapse import summed
 from magnostic.taxonomy import MALIGNANCIES, TUMOUR_TYPES
 
 LEVEL: Final = 0.9
@@ -97,9 +98,7 @@ class Rules:
         """Name of each operating point -> whether an image counts as positive there, bool [N]."""
         if not self.positive:
             return {}
-        total = raw[:, list(self.positive)].astype(np.float64).sum(axis=1)
-        # Rounded as the scores that the thresholds were locked on: evaluate.collapse.
-        score = np.minimum(total, 1.0).astype(np.float32).astype(np.float64)
+        score = summed(raw, self.positive).astype(np.float64)
         return {name: score >= threshold for name, threshold in self.points.items()}
 
     @property

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 from magnostic.deploy.artefact import Member
 from magnostic.errors import MissingExtra, WeightsError
 from magnostic.progress import say
+
+if TYPE_CHECKING:
+    from magnostic.train.device import Precision
 
 Pixels = NDArray[np.uint8]
 Outputs = dict[str, NDArray[Any]]
@@ -102,7 +105,7 @@ class TorchEngine:
         import torch
 
         from magnostic.preprocess import colour
-        from magnostic.train.predict import AUTOCAST
+        from magnostic.train.predict import encode
 
         member = self._members[index]
         changes = colour.Colour.from_dict(member.spec.colour)
@@ -115,14 +118,11 @@ class TorchEngine:
                 if changes.method != "none":
                     described = colour.describe(changes.method, here)[filled]
                     images = colour.apply(changes, images, torch.from_numpy(described))
-                dtype = AUTOCAST.get(self._precision)
-                with torch.autocast(self._device.type, dtype, enabled=dtype is not None):
-                    batch = member.model.features(images)
-                parts.append(batch[: len(here)].float().cpu().numpy())
+                parts.append(encode(member.model, images, self._precision)[: len(here)])
         return np.concatenate(parts)
 
 
-def precision(member: Member) -> str:
+def precision(member: Member) -> Precision:
     """What PyTorch computes the network in here: as in training, but fp16 without CUDA as fp32."""
     from magnostic.train import device
 

@@ -40,11 +40,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from magnostic.data.fit import sides
+from magnostic.data.strict import strict_decoding
 from magnostic.deploy import decisions, distance, quality
 from magnostic.deploy.artefact import About
 from magnostic.deploy.decisions import Rules
 from magnostic.deploy.engines import Computed, Engine
-from magnostic.deploy.photograph import Input, strict_decoding
+from magnostic.deploy.photograph import Input
 from magnostic.deploy.pipeline import Batch, batches
 from magnostic.deploy.sources import IDS, Item
 from magnostic.errors import BadInput

@@ -17,7 +17,7 @@ from typing import Final
 
 from magnostic.data import manifest
 from magnostic.data.images import Images
-from magnostic.data.scan import EXTENSIONS
+from magnostic.data.scan import EXTENSIONS, is_image, walk
 from magnostic.errors import BadInput, DataError
 
 #: Ids that an input may bring along.
@@ -92,30 +92,20 @@ def _listed(source: str, columns: Mapping[str, str]) -> Iterator[Item]:
 
 
 def _walk(root: str) -> Iterator[str]:
-    """Image files at any depth; hidden ones are passed over, links to folders followed once."""
+    """Image files at any depth; folders that were gone through are not gone through again."""
     seen: set[tuple[int, int]] = set()
-    for folder, subfolders, names in os.walk(root, onerror=_unreadable, followlinks=True):
+    for folder, subfolders, names in walk(root):
         place = os.stat(folder)  # noqa: PTH116
         if (place.st_dev, place.st_ino) in seen:  # a link in a circle, or to what was gone through
             subfolders.clear()
             continue
         seen.add((place.st_dev, place.st_ino))
-        subfolders[:] = sorted(s for s in subfolders if not s.startswith((".", "__MACOSX")))
-        # Text, not Path objects: there may be many.
-        yield from (f"{folder}/{name}" for name in sorted(names) if _is_image(name))
+        yield from (f"{folder}/{name}" for name in names)  # text: there may be many
 
 
 def _globbed(pattern: str) -> Iterator[str]:
     found = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - may be absolute
-    return (path for path in found if _is_image(path.rpartition("/")[2]))
-
-
-def _is_image(name: str) -> bool:
-    return name.lower().endswith(EXTENSIONS) and not name.startswith(".")
-
-
-def _unreadable(error: OSError) -> None:
-    raise DataError(f"{error.filename}: cannot be read ({error.strerror}); mend its permissions")
+    return (path for path in found if is_image(path.rpartition("/")[2]))
 
 
 def _manifest(path: Path, columns: Mapping[str, str]) -> Iterator[Item]:

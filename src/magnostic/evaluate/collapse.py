@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from magnostic.errors import TableError
 from magnostic.evaluate.predictions import PREFIX, Predictions
@@ -15,6 +16,17 @@ from magnostic.taxonomy import BY_CODE, MALIGNANCIES
 def collapsible(classes: Sequence[str]) -> bool:
     """Whether every class is a BreakHis type code."""
     return all(c in BY_CODE for c in classes)
+
+
+def summed(p: NDArray[np.float32], columns: Sequence[int]) -> NDArray[np.float32]:
+    """Probability [N] of any of some classes of [N, C], rounded as tables hold it.
+
+    Thresholds are locked on these values, and what is compared with them has to be of their kind.
+    """
+    total = np.zeros(len(p))
+    for k in columns:
+        total += p[:, k]
+    return np.minimum(total, 1.0).astype(np.float32)  # float32 rows may sum to a little more
 
 
 def collapse(predictions: Predictions) -> Predictions:
@@ -35,11 +47,10 @@ def collapse(predictions: Predictions) -> Predictions:
             f"predictions table: classes {', '.join(classes)} cannot be summed to benign and "
             "malignant; give predictions of BreakHis types (p_A, p_F, …) or of both malignancies"
         )
-    p = predictions.probabilities.astype(np.float64)
-    sums = np.zeros((len(p), len(MALIGNANCIES)))
-    for k, code in enumerate(classes):
-        sums[:, MALIGNANCIES.index(BY_CODE[code].malignancy)] += p[:, k]
-    stored = np.minimum(sums, 1.0).astype(np.float32)  # float32 rows may sum to a little more
+    of_kind = [
+        [k for k, c in enumerate(classes) if BY_CODE[c].malignancy == m] for m in MALIGNANCIES
+    ]
+    stored = np.stack([summed(predictions.probabilities, own) for own in of_kind], axis=1)
     kinds = np.asarray(MALIGNANCIES, dtype=object)
     kept = [c for c in predictions.table.columns if not c.startswith(PREFIX)]
     frame = predictions.table[kept].assign(

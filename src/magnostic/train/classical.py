@@ -37,7 +37,6 @@ def fit_rbf_svm(
         features: float32 [N, D] of the training part.
         y: class index of each row, at least two different ones; others get probability 0.
         classes: number of classes of the task.
-        recipe: has nothing for this head; all fits of this module are called alike.
         balanced: weight both sides of each SVM inversely to their number of images.
         seed: SVC takes one; without its own probabilities it draws nothing.
         c: inverse regularization strength.

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from magnostic.models.classifier import Classifier
 from magnostic.progress import track
@@ -43,10 +43,17 @@ def features(
         # Always whole batches: some kernels round differently for another batch size, and an
         # image's features must not depend on how many are asked for.
         images = photographs.images(np.resize(here, batch_size), where)
-        with torch.autocast(where.type, AUTOCAST.get(precision), enabled=precision in AUTOCAST):
-            batch = model.features(images)
-        result[start : start + len(here)] = batch[: len(here)].float().cpu().numpy()
+        result[start : start + len(here)] = encode(model, images, precision)[: len(here)]
     return result
+
+
+@torch.inference_mode()
+def encode(model: Classifier, images: Tensor, precision: Precision) -> NDArray[np.float32]:
+    """What the head sees, float32 [N, D], of uint8 [N, H, W, 3] on the model's device."""
+    dtype = AUTOCAST.get(precision)
+    with torch.autocast(images.device.type, dtype, enabled=dtype is not None):
+        found: NDArray[np.float32] = model.features(images).float().cpu().numpy()
+    return found
 
 
 def logits(head: nn.Module, features: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -7,6 +7,7 @@ into one linear layer, so that it is stored and used like any other network.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -15,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
+from sklearn.utils.class_weight import compute_sample_weight
 from torch import nn
 
 from magnostic.errors import RunFailed, SplitError
@@ -70,8 +72,10 @@ def fit(
         else:
             head = classical.fit_forest(features, y, classes, recipe, balanced, seed)
         return head, None, [_line({}, head, (features, y), val)]
-    fits = _logistic if recipe.head == "logistic" else _margins
-    tried = fits(features, y, classes, recipe, balanced, val, seed)
+    if recipe.head == "logistic":
+        tried = _logistic(features, y, classes, recipe.c, balanced, val)
+    else:
+        tried = _margins(features, y, classes, recipe, balanced, val, seed)
     best = min(range(len(tried)), key=lambda i: tried[i].rank)
     return tried[best].head, tried[best].c, [each.line for each in tried]
 
@@ -118,10 +122,9 @@ def _logistic(
     features: NDArray[np.float32],
     y: NDArray[np.intp],
     classes: int,
-    recipe: Probe,
+    cs: Sequence[float],
     balanced: bool,
     val: Labelled,
-    seed: int,  # noqa: ARG001
 ) -> list[_Tried]:
     # Converted once for all values of c, not at each of them.
     known, held = (features.astype(np.float64), y), (val[0].astype(np.float64), val[1])
@@ -129,8 +132,7 @@ def _logistic(
     there, codes = np.unique(y, return_inverse=True)
     if len(there) < 2:
         raise SplitError("logistic regression: the training part holds one class; give two or more")
-    counts = np.bincount(codes)
-    weights = (len(y) / (len(there) * counts))[codes] if balanced else np.ones(len(y))
+    weights = compute_sample_weight("balanced" if balanced else None, y)
     problem = logistic.Problem(scaled, codes, weights)
 
     def tried(solution: logistic.Solution) -> _Tried:
@@ -139,8 +141,8 @@ def _logistic(
         line = _line({"c": solution.c}, head, known, held)
         return _Tried(solution.c, head, line, line.get("val_loss", 0.0))
 
-    several = len(recipe.c) > 1
-    rough = list(problem.path(recipe.c, logistic.ROUGH if several else logistic.EXACT))
+    several = len(cs) > 1
+    rough = list(problem.path(cs, logistic.ROUGH if several else logistic.EXACT))
     found = {solution.c: tried(solution) for solution in rough}
     if several:
         limit = min(each.rank for each in found.values()) + _NEAR
@@ -151,7 +153,7 @@ def _logistic(
                 if near
                 else replace(found[solution.c], rank=math.inf)
             )
-    return [found[c] for c in recipe.c]
+    return [found[c] for c in cs]
 
 
 def _standardize(

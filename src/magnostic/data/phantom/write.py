@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
 import shutil
 import tempfile
 from dataclasses import replace
@@ -18,6 +17,7 @@ from magnostic.data.phantom.slides import Slide, phantom_slides
 from magnostic.data.phantom.stain import PATIENT_EFFECT, Stain
 from magnostic.data.phantom.view import MICRONS_PER_PIXEL
 from magnostic.errors import BadInput
+from magnostic.processors import cores
 from magnostic.progress import track
 from magnostic.taxonomy import MAGNIFICATIONS
 
@@ -102,7 +102,7 @@ def write_phantom(
             for field in range(fields_per_magnification)
         ]
         what = f"drawing places at {len(MAGNIFICATIONS)} magnifications"
-        processes = min(workers or os.cpu_count() or 1, len(jobs))
+        processes = min(workers or cores(), len(jobs))
         if processes == 1:
             for job in track(jobs, what, len(jobs)):
                 _write_place(job)
