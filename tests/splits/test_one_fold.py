@@ -54,13 +54,11 @@ def test_what_holds_for_every_split(
         with pytest.raises(SplitError, match=r"too few|one group by"):
             make(selection, recipe, y)
         return
-    try:
-        made = make(selection, recipe, y)
-    except SplitError as refused:
-        assert folds == 1
-        assert "would test no image" in str(refused)
-        assert not _can_be_tested(selection, y, protocol)
+    if folds == 1 and protocol != "random" and not _can_be_tested(selection, y, protocol):
+        with pytest.raises(SplitError, match="would test no image"):
+            make(selection, recipe, y)
         return
+    made = make(selection, recipe, y)
     again = make(selection, recipe, y)
     assert made.table.equals(again.table)
     for repeat in (0, 1):
