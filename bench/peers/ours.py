@@ -1,10 +1,12 @@
 """magnostic at the same jobs, through its Python interface; run by ``run.py`` beside the others.
 
 The cache (``$MAGNOSTIC_CACHE``) is a fresh folder, so that indexing, decoding and features are
-paid for in each run. ``probe`` is the recipe ``probe-lite0`` on the split given, up to the written
-model and predictions. ``finetune`` takes the optimizer and learning rate of the paper's recipes and
-no augmentation. ``--option weights=…`` names the weights as a recipe does; ``--option
-model=FOLDER`` is the trained model that predicts.
+paid for in each run. ``probe`` is the recipe ``best-cpu`` on the split given, up to the written
+model and predictions, with what a job with a validation part allows: c is chosen on it, as eva
+chooses its epoch; classes weigh as they come, as in eva and fastai. ``finetune`` takes the
+optimizer and learning rate of the paper's recipes and no augmentation. ``--option weights=…`` names
+the weights as a recipe does, ``recipe=…`` another recipe; ``--option model=FOLDER`` is the trained
+model that predicts.
 """
 
 from __future__ import annotations
@@ -27,10 +29,16 @@ from magnostic.train.experiment import Experiment, load_source, resolve
 COMMON = ["--task=label", "--data.duplicates=keep", "--data.double-labels=keep"]
 
 
+#: Strengths among which a probe chooses on the validation part.
+CHOICE = "[0.001, 0.01, 0.1, 1, 10]"
+
+
 def probe_recipe(job: Job) -> Recipe:
     weights = job.options.get("weights", "none")
     which = [f"--model.backbone={job.backbone}", f"--model.weights={weights}"]
-    return recipe_file.load(Path("probe-lite0"), [*COMMON, *which])
+    head = [f"--train.c={CHOICE}", "--balance.method=none", "--split.val_fraction=0.17"]
+    name = job.options.get("recipe", "best-cpu")
+    return recipe_file.load(Path(name), [*COMMON, *which, *head])
 
 
 def finetune_recipe(job: Job) -> Recipe:

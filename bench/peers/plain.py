@@ -3,9 +3,9 @@
 Settings, and why they are fair: a ``Dataset`` that opens files with Pillow and applies
 torchvision's ``Resize``, ``ToTensor`` and ``Normalize``, as in the tutorial on transfer learning;
 two worker processes, one a core; ``torch.inference_mode`` where nothing is trained. The probe
-computes every photograph's features once and fits scikit-learn's logistic regression, with the same
-strength (C = 0.1) and class weights as magnostic's. Fine-tuning takes magnostic's optimizer,
-learning rate and weight decay, and no augmentation.
+computes every photograph's features once and fits scikit-learn's logistic regression for the same
+five strengths as magnostic, of which the validation part chooses. Fine-tuning takes magnostic's
+optimizer, learning rate and weight decay, and no augmentation.
 """
 
 from __future__ import annotations
@@ -74,11 +74,14 @@ def probe(job: Job) -> None:
     features = outputs(network(job, 0), loader(job))
     clock.stage("features")
     first, last = len(job.files("train")), len(job.files("train", "val"))
-    head = make_pipeline(
-        StandardScaler(), LogisticRegression(C=0.1, class_weight="balanced", max_iter=1000)
-    )
-    head.fit(features[:first], job.targets("train"))
-    predicted = head.predict(features[last:])
+    heads = [
+        make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=1000)).fit(
+            features[:first], job.targets("train")
+        )
+        for c in (0.001, 0.01, 0.1, 1, 10)
+    ]
+    best = max(heads, key=lambda head: head.score(features[first:last], job.targets("val")))
+    predicted = best.predict(features[last:])
     clock.stage("head")
     finish(
         job, "torch", clock.seconds, dict(zip(job.files("test"), map(int, predicted), strict=True))

@@ -191,7 +191,8 @@ class Bench:
             images, split = _material.photographs(self.sample, self.place, 1)
             command = [sys.executable, str(HERE / "ours.py"), "probe"]
             command += ["--images", str(images), "--split", str(split), "--weights", "none"]
-            command += [f"--option=weights={PACKAGE}", "--work", str(folder)]
+            command += [f"--option=weights={PACKAGE}", "--option=recipe=probe-lite0"]
+            command += ["--work", str(folder)]
             command += ["--out", str(self.place / "model.json")]
             subprocess.run(command, check=True, capture_output=True)
         return folder
