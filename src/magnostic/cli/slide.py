@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
-    from magnostic.slides import Outcome
+    from magnostic.slides import Outcome, Photographs, Settings
 
 
 def slide(
@@ -17,7 +17,7 @@ def slide(
     out: Annotated[Path, Parameter(name=["--out", "-o"])],
     magnification: float | None = None,
     mpp: float | None = None,
-    tile: tuple[int, int] = (700, 460),
+    tile: tuple[int, int] | None = None,
     tissue: float = 0.25,
     slide_mpp: float | None = None,
     objective: float | None = None,
@@ -48,7 +48,8 @@ def slide(
     mpp
         Micrometres a pixel of the tiles, instead of --magnification.
     tile
-        Width and height of a tile in pixels at that scale, as of the training photographs.
+        Width and height of a tile in pixels at that scale; by default what most photographs of the
+        run have, or 700 460 where its folder does not say.
     tissue
         Least share of tissue in a tile; others are passed over.
     slide_mpp
@@ -70,12 +71,15 @@ def slide(
     from magnostic.cli.predict import introduce
     from magnostic.deploy import load
     from magnostic.errors import BadInput
-    from magnostic.slides import Settings, listed, predict_slides
+    from magnostic.slides import Photographs, Settings, listed, predict_slides
 
+    trained = Photographs.of(run)
+    tile = tile or trained.pixels
     settings = Settings(magnification, mpp, tile, tissue, slide_mpp, objective, workers)
     paths = listed(slides)
     predictor = load(run, engine=engine, level=level)
     introduce(predictor)
+    _compare(trained, settings)
     outcome = predict_slides(predictor, paths, out, settings, resume=resume)
     _report(outcome)
     if strict and outcome.bad:
@@ -83,6 +87,17 @@ def slide(
             f"{len(outcome.bad)} of {len(outcome.rows)} slides could not be predicted (--strict); "
             f"see the column error in {outcome.table}"
         )
+
+
+def _compare(trained: Photographs, settings: Settings) -> None:
+    """Say what the tiles are like, and where the run has not seen their magnification."""
+    from magnostic.progress import say
+
+    across, down = (pixels * settings.wanted_mpp for pixels in settings.pixels)
+    say(f"tiles of {across:.0f} x {down:.0f} micrometres at {settings.wanted_mpp:.3g} a pixel")
+    asked, known = settings.magnification, trained.magnifications
+    if asked is not None and known and asked not in known:
+        say(f"no photograph of the run's data is at {asked:g}X; they are at {trained.told()}")
 
 
 def _report(outcome: Outcome) -> None:

@@ -2,5 +2,6 @@
 
 from magnostic.slides.run import Outcome, listed, predict_slides
 from magnostic.slides.settings import Settings
+from magnostic.slides.trained import Photographs
 
-__all__ = ["Outcome", "Settings", "listed", "predict_slides"]
+__all__ = ["Outcome", "Photographs", "Settings", "listed", "predict_slides"]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -71,7 +72,12 @@ class Canvas:
             rgba[np.isnan(values)] = (0.5, 0.5, 0.5, 1)
             self._paint(axes, rgba[:, :3])
             scale = figure.colorbar(
-                _scalar(), ax=axes, orientation="horizontal", fraction=0.04, pad=0.03, aspect=40
+                ScalarMappable(Normalize(0, 1), _MAP),
+                ax=axes,
+                orientation="horizontal",
+                fraction=0.04,
+                pad=0.03,
+                aspect=40,
             )
             scale.set_label(label)
             scale.outline.set_linewidth(0.5)
@@ -104,7 +110,7 @@ class Canvas:
     def _figure(self) -> tuple[Figure, Axes]:
         height, width = self.thumbnail.shape[:2]
         drawn = Figure(
-            figsize=(_INCHES, min(_INCHES * height / width, 14) + 0.9), layout="constrained"
+            figsize=(_INCHES, min(_INCHES * height / width, 14) + 0.75), layout="constrained"
         )
         FigureCanvasAgg(drawn)
         axes = drawn.subplots()
@@ -140,12 +146,6 @@ class Canvas:
         text = f"{length / 1000:g} mm" if length >= 1000 else f"{length:g} µm"
         box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5}
         axes.text(left + pixels / 2, low - height * 0.012, text, ha="center", va="bottom", bbox=box)
-
-
-def _scalar() -> Any:
-    from matplotlib.cm import ScalarMappable
-
-    return ScalarMappable(Normalize(0, 1), _MAP)
 
 
 def _save(figure: Figure, path: Path) -> None:
