@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -107,14 +108,6 @@ def test_the_hub_reads_every_figure_and_interval(full: Path, text: str) -> None:
             assert read.metric_args["resampled"] == result["cluster"]
             assert read.dataset_revision == "00ff" * 8
     assert set(card.data.metrics) == {r.metric_type for r in card.data.eval_results}
-    assert text.split("---\n")[1] == "".join(yaml_lines(text))
-
-
-def yaml_lines(text: str) -> Iterator[str]:
-    """The front matter as YAML alone reads it: one document of plain values."""
-    head = text.split("---\n")[1]
-    assert isinstance(yaml.safe_load(head), dict)
-    yield head
 
 
 def test_results_are_those_of_metrics(full: Path, text: str) -> None:
@@ -202,6 +195,103 @@ def test_limits_licences_and_uses_are_told(text: str) -> None:
     ):
         assert says in text, says
     assert "/data/machine" not in text
-    assert not re.search(r"\bNone\b|\bnan\b|\{\{|\{%", text)
+    plain = text.replace("None for calibration errors", "")
+    assert not re.search(r"\bNone\b|\bnan\b|\{\{|\{%", plain)
     assert "\n\n\n" not in text
     assert text.endswith("\n")
+
+
+@pytest.mark.parametrize(
+    ("weights", "head", "says"),
+    [
+        ("random", {"license": "unknown"}, "none, a random start"),
+        ("file mine.safetensors", {"license": "unknown"}, "not known to magnostic: look it up"),
+        (
+            "resnet50.tv_in1k (timm/resnet50.tv_in1k)",
+            {"license": "bsd-3-clause", "base_model": "timm/resnet50.tv_in1k"},
+            "bsd-3-clause, as timm states it",
+        ),
+        (
+            "hf_hub:MahmoodLab/UNI",
+            {"license": "cc-by-nc-nd-4.0", "base_model": "MahmoodLab/UNI"},
+            "CC BY-NC-ND 4.0; given only to who has accepted its terms",
+        ),
+        (
+            "hf_hub:1aurent/vit_base_patch16_224.owkin_pancancer",
+            {
+                "license": "other",
+                "license_name": "owkin-non-commercial",
+                "license_link": "https://huggingface.co/1aurent/vit_base_patch16_224.owkin_pancancer",
+                "base_model": "1aurent/vit_base_patch16_224.owkin_pancancer",
+            },
+            "Filiot et al., 2023",
+        ),
+        ("hf_hub:some/where", {"license": "unknown", "base_model": "some/where"}, "not known to"),
+    ],
+)
+def test_licences_of_weights(
+    full: Path, tmp_path: Path, weights: str, head: dict[str, str], says: str
+) -> None:
+    run = shutil.copytree(full, tmp_path / "run")
+    text = write_card(add_model(run, weights)).read_text(encoding="utf-8")
+    read = yaml.safe_load(text.split("---\n")[1])
+    keys = ("license", "license_name", "license_link", "base_model")
+    assert {key: read[key] for key in keys if key in read} == head
+    assert says in text
+
+
+def test_labels_of_ones_own_without_patients_or_rules(make_run: MakeRun, tmp_path: Path) -> None:
+    run = make_run(
+        tmp_path / "run", ("random",), folds=1, resamples=20, task="label", patients=False,
+        magnifications=False, synthetic=True, description="Ends in `code`, *stars* and a | b <i>.",
+    )  # fmt: skip
+    add_model(run)
+    (run / "calibration.json").unlink()
+    text = write_card(run, tmp_path / "elsewhere.md").read_text(encoding="utf-8")
+    assert not (run / "MODEL_CARD.md").exists()
+    assert "**Synthetic photographs.**" in text
+    assert "Nothing was fitted for the model in use" in text
+    assert "patients are not known" in text
+    assert "Magnifications are not known." in text
+    assert r"\`code\`, \*stars\* and a \| b \<i\>." in text
+    assert "### The gap between protocols" not in text
+    card = ModelCard(text)
+    assert {r.dataset_config for r in card.data.eval_results} == {"random"}
+    assert "synthetic-data" in card.data.tags
+
+
+def test_equal_folders_give_equal_bytes_and_another_model_another_digest(
+    full: Path, text: str, tmp_path: Path
+) -> None:
+    again = shutil.copytree(full, tmp_path / "run")
+    assert write_card(again).read_text(encoding="utf-8") == text
+    (again / "final" / "model.safetensors").write_bytes(b"others")
+    changed = write_card(again).read_text(encoding="utf-8").splitlines()
+    differ = [a for a, b in zip(text.splitlines(), changed, strict=True) if a != b]
+    assert len(differ) == 2
+    assert all("igest" in line for line in differ)
+
+
+def test_what_is_no_run_is_refused(full: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="is one model of a run"):
+        write_card(full / "final")
+    with pytest.raises(BadInput, match="no finished run"):
+        write_card(tmp_path)
+    write_json(tmp_path / "study.json", {})
+    with pytest.raises(BadInput, match="is a study"):
+        write_card(tmp_path)
+    broken = shutil.copytree(full, tmp_path / "run")
+    (broken / "final" / "model.json").unlink()
+    with pytest.raises(BadInput, match=r"model\.json: no such file"):
+        write_card(broken)
+
+
+def test_torch_is_not_needed(full: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from magnostic.report import write_card;"
+        f"write_card(Path({str(full)!r}), Path({str(tmp_path / 'card.md')!r}));"
+        "bad = {'torch', 'timm', 'magnostic.train'} & set(sys.modules);"
+        "assert not bad, bad"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
