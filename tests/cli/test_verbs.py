@@ -82,7 +82,10 @@ def test_train_audit_report(
     card = (tmp_path / "card.md").read_text(encoding="utf-8")
     assert card == (run / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert f'digest == "{magnostic.load(run).about.digest}"' in card
+    assert "The folder of the run is enough" in card
     assert call("card", run / "patient" / "r0f0") == 0, "a child, whose figures have no intervals"
+    of_child = (run / "patient" / "r0f0" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "reads its encoder from the run" in of_child
     assert call("card", tmp_path / "nowhere") == 2
 
 

@@ -277,6 +277,8 @@ def test_what_is_no_run_is_refused(full: Path, tmp_path: Path) -> None:
         write_card(full / "final")
     with pytest.raises(BadInput, match="no finished run"):
         write_card(tmp_path)
+    with pytest.raises(BadInput, match="is a folder"):
+        write_card(full, tmp_path)
     write_json(tmp_path / "study.json", {})
     with pytest.raises(BadInput, match="is a study"):
         write_card(tmp_path)

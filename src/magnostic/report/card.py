@@ -52,24 +52,28 @@ def write_card(run: Path, out: Path | None = None) -> Path:
         Its path. Equal folders give equal bytes.
 
     Raises:
-        BadInput: ``run`` is no finished run, or one of its files cannot be read.
+        BadInput: ``run`` is no finished run, one of its files cannot be read, or ``out`` is a
+            folder.
     """
     folders = stored.folders_for_use(run)
     if not (run / "run.json").is_file():
         raise BadInput(f"{run}: is one model of a run; give the run that it belongs to")
-    described_by = [read_object(place / "model.json") for place in folders]
-    rules_in = stored.rules_of(run)
-    calibration = rules_in / stored.CALIBRATION
-    members = [
-        (place, model.get("backbone_file"))
-        for place, model in zip(folders, described_by, strict=True)
-    ]
-    content = folder.read(run)
+    if out is not None and out.is_dir():
+        raise BadInput(f"{out}: is a folder; give the file to write, such as {out / NAME}")
+    models = [read_object(place / "model.json") for place in folders]
+    encoders = [model.get("backbone_file") for model in models]
+    calibration = run / stored.CALIBRATION
     shown = _build(
-        content,
-        described_by[0],
+        folder.read(run),
+        models[0],
         read_object(calibration) if calibration.is_file() else None,
-        stored.digest(rules_in, members),
+        stored.digest(run, zip(folders, encoders, strict=True)),
+    )
+    # A child of several shares its parent's encoder, and is not enough without it.
+    shown["alone"] = all(
+        (place / name).resolve().is_relative_to(run.resolve())
+        for place, name in zip(folders, encoders, strict=True)
+        if name
     )
     target = run / NAME if out is None else out
     write_text(target, environment().get_template("card.md.j2").render(**shown))
@@ -145,7 +149,7 @@ def _limits(run: RunFolder) -> list[str]:
     data = run.data
     patients, seen = data.get("n_patients"), _magnifications(data)
     told = [
-        f"All figures come from {words.plural(data['n_images'], 'photograph')}"
+        f"Training and test together hold {words.plural(data['n_images'], 'photograph')}"
         + (f" of {words.plural(patients, 'patient')}" if patients else "; patients are not known")
         + ".",
         seen,
