@@ -68,11 +68,13 @@ def meter(what: str, total: int | None, done: int = 0) -> Iterator[Callable[[int
 
 def amount(size: float) -> str:
     """Bytes as people say them, in powers of a thousand: ``4.27 GB``."""
-    for unit in ("bytes", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} GB"
+    unit = "bytes"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if size < 999.5:
+            break
+        size, unit = size / 1000, larger
+    digits = 0 if unit == "bytes" or size >= 99.95 else 1 if size >= 9.995 else 2
+    return f"{size:.{digits}f} {unit}"
 
 
 def say(line: str) -> None:

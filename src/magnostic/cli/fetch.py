@@ -45,8 +45,9 @@ def fetch(
     from magnostic.data.download import ATTRIBUTION, fetch_breakhis
     from magnostic.progress import say
 
+    fetchers = {"breakhis": fetch_breakhis}
     try:
-        found = fetch_breakhis(
+        found = fetchers[dataset](
             folder,
             source=source,
             url=url,

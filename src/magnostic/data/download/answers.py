@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from email.message import Message
 from email.utils import parsedate_to_datetime
 from typing import Final
 
@@ -62,7 +62,7 @@ class Body:
 def body(
     url: str,
     status: int,
-    headers: Mapping[str, str],
+    headers: Message,
     length: int | None,
     asked: int,
     known: Version,
@@ -78,16 +78,17 @@ def body(
     if status == 206 and asked:
         return _part(headers, length, asked, known)
     if status == 416 and asked:
-        return _unsatisfied(headers, asked)
+        _check_unsatisfied(headers, asked)
+        return None
     if status in _LATER or status >= 500:
         raise Again(f"the server answered {status}", _wait(headers.get("Retry-After")))
-    why = _WHY.get(status, "which is not the file")
+    why = _WHY.get(status, "that is not the file")
     raise FetchError(
         f"{url}: the server answered {status}: {why}; try later, or another address with --url"
     )
 
 
-def _part(headers: Mapping[str, str], length: int | None, asked: int, known: Version) -> Body:
+def _part(headers: Message, length: int | None, asked: int, known: Version) -> Body:
     given = headers.get("Content-Range", "")
     match = _RANGE.fullmatch(given.strip())
     if match is None:
@@ -105,8 +106,8 @@ def _part(headers: Mapping[str, str], length: int | None, asked: int, known: Ver
     return Body(start, end - start + 1, kept)
 
 
-def _unsatisfied(headers: Mapping[str, str], asked: int) -> None:
-    """None where the server says that there is nothing after what is here."""
+def _check_unsatisfied(headers: Message, asked: int) -> None:
+    """Raise Again unless the server says that there is nothing after what is here."""
     match = _UNSATISFIED.fullmatch(headers.get("Content-Range", "").strip())
     if match is None or int(match[1]) != asked:
         raise Again("the server has no bytes where the file should go on", anew=True)

@@ -58,25 +58,25 @@ def members(archive: Path, limits: Limits) -> Iterator[Member]:
     Raises Corrupt where the bytes are no whole archive, Unfit for what no archive may hold: links,
     devices, paths that lead out, the same path twice (also in another case), too much of anything.
     """
-    with archive.open("rb") as packed, _told(archive.name):
-        yield from _members(archive.name, _Measured(packed, limits), limits)
+    with archive.open("rb") as packed, _told():
+        yield from _members(_Measured(packed, limits), limits)
 
 
 @contextlib.contextmanager
-def _told(name: str) -> Iterator[None]:
-    """Say of every fault which archive has it."""
+def _told() -> Iterator[None]:
+    """Faults of an archive as what they mean for who asked for it."""
     try:
         yield
     except (EOFError, zlib.error, gzip.BadGzipFile) as fault:
-        raise Corrupt(f"{name}: damaged or cut off: {fault}") from None
+        raise Corrupt(f"the archive is damaged or cut off ({fault})") from None
     except tarfile.TarError as fault:
-        raise Corrupt(f"{name}: not a whole tar archive: {fault}") from None
+        raise Corrupt(f"it is not a whole tar archive ({fault})") from None
     except RecursionError:
-        raise Unfit(f"{name}: headers within headers without end") from None
+        raise Unfit("the archive has headers within headers without end") from None
     except _Refused as fault:
-        raise Unfit(f"{name}: {fault}; it was not unpacked") from None
+        raise Unfit(f"the archive was not unpacked: it holds {fault}") from None
     except _Damaged as fault:
-        raise Corrupt(f"{name}: {fault}") from None
+        raise Corrupt(str(fault)) from None
 
 
 class _Refused(Exception):
@@ -87,7 +87,7 @@ class _Damaged(Exception):
     pass
 
 
-def _members(archive: str, data: _Measured, limits: Limits) -> Iterator[Member]:
+def _members(data: _Measured, limits: Limits) -> Iterator[Member]:
     seen: dict[str, str] = {}
     count = 0
     with tarfile.open(fileobj=data, mode="r:", encoding="utf-8") as tar:  # type: ignore[call-overload]
@@ -100,29 +100,32 @@ def _members(archive: str, data: _Measured, limits: Limits) -> Iterator[Member]:
             if info.isdir():
                 continue
             if not info.isreg() or info.issparse():
-                raise _Refused(f"{info.name[:200]!r} is {_kind(info)}, not a file or folder")
+                raise _Refused(f"{_kind(info)}, {info.name[:200]!r}")
             if not 0 <= info.size <= limits.member:
-                raise _Refused(f"{info.name[:200]!r} has {amount(info.size)}")
-            twin = seen.setdefault(path.as_posix().casefold(), info.name)
-            if twin is not info.name:
-                raise _Refused(f"{info.name[:200]!r} and {twin[:200]!r} are one name")
+                raise _Refused(f"a file of {amount(info.size)}, {info.name[:200]!r}")
+            key = path.as_posix().casefold()
+            if key in seen:
+                twin = seen[key]
+                how = "twice" if twin == info.name else f"and, in another case, {twin[:200]!r}"
+                raise _Refused(f"{info.name[:200]!r} {how}")
+            seen[key] = info.name
             data.seek(info.offset_data)
-            yield Member(path, info.size, _copier(archive, data, info))
+            yield Member(path, info.size, _copier(data, info))
     # What follows the last member is nothing but zeros; reading it also checks the last checksum.
     while block := data.read(_BLOCK):
         if block.strip(b"\0"):
-            raise _Damaged("its list of files breaks off in the middle")
+            raise _Damaged("the archive's list of files breaks off in the middle")
 
 
 def _path(name: str) -> PurePosixPath:
     """A member's name as a path that stays inside, or _Refused."""
     path = PurePosixPath(name)
     if path.is_absolute() or _DRIVE.match(name) or "\\" in name or ".." in path.parts:
-        raise _Refused(f"{name[:200]!r} leads out of the folder")
+        raise _Refused(f"{name[:200]!r}, which leads out of the folder")
     if not path.parts and name not in (".", "./"):
         raise _Refused("a file without a name")
     if not name.isprintable():
-        raise _Refused(f"{name[:200]!r} holds what no name may hold")
+        raise _Refused(f"a name that can't be printed, {name[:200]!r}")
     return path
 
 
@@ -133,12 +136,12 @@ def _kind(info: tarfile.TarInfo) -> str:
         return f"a hard link to {info.linkname[:200]!r}"
     if info.isdev():
         return "a device or pipe"
-    return f"of type {info.type!r}"
+    return f"something of type {info.type!r}"
 
 
-def _copier(archive: str, data: _Measured, info: tarfile.TarInfo) -> Callable[[IO[bytes]], None]:
+def _copier(data: _Measured, info: tarfile.TarInfo) -> Callable[[IO[bytes]], None]:
     def copy(out: IO[bytes]) -> None:
-        with _told(archive):
+        with _told():
             left = info.size
             while left:
                 block = data.read(min(_BLOCK, left))
@@ -168,7 +171,7 @@ class _Measured:
             raise _Refused(f"more than {amount(self._limits.unpacked)} when unpacked")
         most = self._limits.ratio * self._packed.tell()
         if self._at > self._limits.allowance and self._at > most:
-            raise _Refused(f"more than {self._limits.ratio:g} times as large when unpacked")
+            raise _Refused(f"more than {self._limits.ratio:g} times its own size")
         return block
 
     def tell(self) -> int:

@@ -98,10 +98,13 @@ def _ask(url: str, headers: dict[str, str], patience: Patience) -> http.client.H
     except (OSError, http.client.HTTPException, ValueError) as fault:
         if late.is_set():
             raise Again(f"no whole answer within {patience.answer:g} s") from None
-        raise _cause(url, fault) from None
+        raise _cause(url, fault, patience) from None
     finally:
         timer.cancel()
     assert isinstance(answer, http.client.HTTPResponse)
+    if late.is_set():  # a head that was cut looks whole to http.client
+        answer.close()
+        raise Again(f"no whole answer within {patience.answer:g} s")
     return answer
 
 
@@ -144,7 +147,7 @@ def _kept(kind: Any, sockets: list[socket.socket]) -> Any:
     return Kept
 
 
-def _cause(url: str, fault: Exception) -> Exception:
+def _cause(url: str, fault: Exception, patience: Patience) -> Exception:
     """The fault as one that may pass, or the error that it is."""
     reason = getattr(fault, "reason", None) if isinstance(fault, urllib.error.URLError) else fault
     if isinstance(reason, ssl.SSLCertVerificationError):
@@ -152,13 +155,13 @@ def _cause(url: str, fault: Exception) -> Exception:
             f"{url}: its certificate can't be trusted ({reason.verify_message}); check the clock "
             "and the proxy, or give another address with --url"
         )
-    return Again(describe(reason if isinstance(reason, Exception) else fault))
+    return Again(describe(reason if isinstance(reason, Exception) else fault, patience))
 
 
-def describe(fault: Exception) -> str:
+def describe(fault: Exception, patience: Patience) -> str:
     """A fault of the network in a few words."""
     if isinstance(fault, TimeoutError):
-        return "nothing came for too long"
+        return f"nothing came for {patience.silence:g} s"
     if isinstance(fault, socket.gaierror):
         return f"the host's name can't be resolved ({fault.strerror})"
     if isinstance(fault, ConnectionRefusedError):

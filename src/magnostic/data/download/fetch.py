@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import os
 import re
-import shutil
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Literal
 
-from magnostic.data.download import disk, kaggle, names
-from magnostic.data.download.archive import Limits, members
+from magnostic.data.download import kaggle, names
 from magnostic.data.download.connection import check_address
-from magnostic.data.download.intake import Intake, broken_files
+from magnostic.data.download.folds import write_folds
+from magnostic.data.download.intake import broken_files
 from magnostic.data.download.patience import Corrupt, Patience, Unfit
 from magnostic.data.download.transfer import Transfer
+from magnostic.data.download.unpacking import Unpacking, Wanted
 from magnostic.data.place import fcntl
 from magnostic.errors import BadInput, FetchError
-from magnostic.files import whole_file, write_text
-from magnostic.progress import meter, say, track
+from magnostic.files import write_text
+from magnostic.progress import meter, say
 
 URL: Final = "https://www.inf.ufpr.br/vri/databases/BreaKHis_v1.tar.gz"
 ATTRIBUTION: Final = """\
@@ -35,25 +34,6 @@ documentation of the data set gives it.
 """
 FOLDS: Final = "folds"
 _SHA256: Final = re.compile("[0-9a-fA-F]{64}")
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What the archives must hold, and how large they may be; by default that of BreakHis.
-
-    Attributes:
-        places: photographs, name -> place below the top folder.
-        folds: fold files, name -> bytes.
-        limits: of the archive of photographs.
-        archive: bytes that it may have at most.
-        unpacked: bytes of photographs for each byte of it (PNGs hardly shrink when packed).
-    """
-
-    places: Mapping[str, PurePosixPath] = field(default_factory=names.places)
-    folds: Mapping[str, bytes] = field(default_factory=names.fold_files)
-    limits: Limits = field(default_factory=Limits)
-    archive: int = 12 * 10**9
-    unpacked: float = 1.1
 
 
 @dataclass(frozen=True)
@@ -105,7 +85,7 @@ def fetch_breakhis(
         if was_there:
             _check_tree(root, wanted)
         else:
-            unpacking = _Unpacking(root, wanted)
+            unpacking = Unpacking(root, wanted)
             if source == "kagglehub":
                 others = unpacking.copy(kaggle.download())
             else:
@@ -117,7 +97,7 @@ def fetch_breakhis(
                     unpacking,
                     patience,
                 )
-        _folds(folder / FOLDS, folds_url, wanted, patience)
+        write_folds(folder / FOLDS, wanted.folds, folds_url, patience)
         write_text(folder / "ATTRIBUTION.txt", ATTRIBUTION)
     return Fetched(root, folder / FOLDS, len(wanted.places), was_there, others)
 
@@ -170,7 +150,7 @@ def _by_archive(
     url: str,
     sha256: str | None,
     keep: bool,
-    unpacking: _Unpacking,
+    unpacking: Unpacking,
     patience: Patience,
 ) -> tuple[str, ...]:
     def check(path: Path) -> tuple[str, ...]:
@@ -185,7 +165,7 @@ def _by_archive(
             return check(archive)
         except (Corrupt, Unfit) as fault:
             raise FetchError(
-                f"{fault}. Remove {archive}, then give the same command again"
+                f"{archive}: {fault}. Remove this file, then give the same command again"
             ) from None
     transfer = Transfer(url, archive, wanted.archive, wanted.unpacked, patience)
     try:
@@ -205,101 +185,3 @@ def _compare(path: Path, sha256: str) -> None:
             advance(len(block))
     if digest.hexdigest() != sha256:
         raise Corrupt(f"its SHA-256 is {digest.hexdigest()}, but {sha256} was asked for")
-
-
-class _Unpacking:
-    """A tree that is made beside its place, checked, and then given its name."""
-
-    def __init__(self, root: Path, wanted: Wanted) -> None:
-        self._root = root
-        self._beside = root.with_name(f".{root.name}.unpacking")
-        self.wanted = wanted
-
-    def unpack(self, archive: Path) -> tuple[str, ...]:
-        """Files of the archive that were left out."""
-        size = int(archive.stat().st_size * self.wanted.unpacked)
-
-        def fill(intake: Intake) -> None:
-            found = members(archive, self.wanted.limits)
-            for member in track(found, "unpacking", len(self.wanted.places)):
-                target = intake.place(member.path)
-                if target is not None:
-                    with target.open("xb") as out:
-                        member.copy(out)
-
-        return self._make(fill, size)
-
-    def copy(self, source: Path) -> tuple[str, ...]:
-        """The same from a folder."""
-        files = [path for path in sorted(source.rglob("*")) if path.is_file()]
-        size = sum(path.stat().st_size for path in files)
-
-        def fill(intake: Intake) -> None:
-            for path in track(files, "copying", len(files)):
-                target = intake.place(PurePosixPath(path.relative_to(source).as_posix()))
-                if target is not None:
-                    shutil.copyfile(path, target)
-
-        try:
-            return self._make(fill, size)
-        except Unfit as fault:
-            raise FetchError(
-                f"{source}: {fault}. Remove that folder, then try again, or use --source ufpr"
-            ) from None
-
-    def _make(self, fill: Callable[[Intake], None], size: int) -> tuple[str, ...]:
-        folder = self._beside.parent
-        shutil.rmtree(self._beside, ignore_errors=True)  # of a call that was killed
-        disk.require(folder, size, "the photographs")
-        intake = Intake(self._beside, self.wanted.places)
-        try:
-            with disk.room(folder, size, "the photographs"):
-                self._beside.mkdir()
-                fill(intake)
-                intake.finish()
-                if hasattr(os, "sync"):  # a name is given to nothing that isn't on the disk
-                    os.sync()
-                self._beside.rename(self._root)
-        finally:
-            shutil.rmtree(self._beside, ignore_errors=True)
-        return tuple(intake.others)
-
-
-def _folds(folder: Path, url: str | None, wanted: Wanted, patience: Patience) -> None:
-    """Write the fold files that aren't there as they should be."""
-    right = {
-        name
-        for name, content in wanted.folds.items()
-        if (folder / name).is_file() and (folder / name).read_bytes() == content
-    }
-    if right == wanted.folds.keys():
-        return
-    if url is not None:
-        archive = folder.with_name("folds.tar.gz")
-        transfer = Transfer(url, archive, 64 * 2**20, 20.0, patience)
-        try:
-            transfer.obtain(lambda path: _compare_folds(path, wanted), keep=False)
-        except (Corrupt, Unfit) as fault:
-            raise FetchError(
-                f"{url}: {fault}. Leave --folds-url out: the package has the fold files"
-            ) from None
-    for name, content in wanted.folds.items():
-        with whole_file(folder / name) as temporary:
-            temporary.write_bytes(content)
-
-
-def _compare_folds(archive: Path, wanted: Wanted) -> None:
-    """Raise Unfit unless the archive holds the fold files as they are known, line ends apart."""
-    found = set()
-    for member in members(archive, Limits(members=1000, member=2**24, unpacked=2**28)):
-        content = wanted.folds.get(member.path.name)
-        if content is None:
-            continue
-        found.add(member.path.name)
-        held = io.BytesIO()
-        member.copy(held)
-        if held.getvalue().split() != content.split():
-            raise Unfit(f"{member.path} is not the fold file of that name")
-    missing = sorted(wanted.folds.keys() - found)
-    if missing:
-        raise Unfit(f"{', '.join(missing)} missing in the archive")

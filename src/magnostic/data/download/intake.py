@@ -65,7 +65,7 @@ class Intake:
                 parts.append(f"({_some(missing)})")
             if self._foreign:
                 parts.append("and" if missing else "it holds")
-                parts.append(f"{len(self._foreign):,} images that are not BreakHis's")
+                parts.append(f"{len(self._foreign):,} other image(s)")
                 parts.append(f"({_some(sorted(self._foreign))})")
             raise Unfit(f"this is not the data set: {' '.join(parts)}")
         broken = list(broken_files(self._into, self._places))

@@ -46,8 +46,9 @@ class Transfer:
     def obtain(self, check: Callable[[Path], T], keep: bool) -> T:
         """Fetch the file, and return what ``check`` makes of it; ``keep`` gives it its name then.
 
-        A file that fails its check is removed; where it was put together from several answers and
-        turns out damaged, it is fetched once more from the beginning. Raises FetchError.
+        A file that fails its check is removed; where it turns out damaged and the way here may have
+        done that (it came in several answers, or without a length), it is fetched once more from
+        the beginning. Raises FetchError.
         """
         part = Part(self.target, self.url)
         if part.have and not part.whole:
@@ -57,11 +58,11 @@ class Transfer:
             try:
                 made = check(part.path)
             except (Corrupt, Unfit) as fault:
-                pieces = part.pieces
+                by_the_way = part.pieces > 1 or part.version.total is None
                 part.drop()
-                if isinstance(fault, Unfit) or pieces < 2 or last:
+                if isinstance(fault, Unfit) or last or not by_the_way:
                     raise
-                say(f"{fault}; it came in {pieces} pieces: once more from the beginning")
+                say(f"{fault}; perhaps on its way here: once more from the beginning")
                 continue
             if keep:
                 part.keep_as(self.target)
@@ -101,7 +102,8 @@ class Transfer:
                 f"command again later{kept}, or another address with --url"
             )
         if fault.wait is None:
-            return min(self.patience.first_wait * 2 ** (failures - 1), self.patience.longest_wait)
+            doubled = self.patience.first_wait * float(2 ** (failures - 1))
+            return min(doubled, self.patience.longest_wait)
         if fault.wait > self.patience.longest_wait:
             raise FetchError(
                 f"{self.url}: {fault} and asks to wait {fault.wait:.0f} s; give the same command "
@@ -129,7 +131,7 @@ class Transfer:
                 why = "the file has changed on the server" if changed else "it ignores ranges"
                 say(f"{self.target.name}: {why}; from the beginning")
             self._fits(found)
-            with disk.room(self.target.parent, self._left(found), self.target.name):
+            with disk.room(self.target.parent, self._left(found), "the archive with what is in it"):
                 if found.start:
                     part.go_on(found.version)
                 else:
@@ -155,7 +157,7 @@ class Transfer:
                 f"{self.url}: the server says that the file has {amount(total)}, more than the "
                 f"{amount(self.most)} that it can have; give another address with --url"
             )
-        disk.require(self.target.parent, self._left(found), f"{self.target.name} and what is in it")
+        disk.require(self.target.parent, self._left(found), "the archive with what is in it")
 
     def _receive(self, answer: http.client.HTTPResponse, part: Part, found: Body) -> None:
         """Append the body; Again where it ends early, is too slow, or falls silent."""
@@ -167,7 +169,7 @@ class Transfer:
                 try:
                     block = answer.read1(wanted)
                 except (OSError, http.client.HTTPException, ValueError) as fault:
-                    raise Again(describe(fault)) from None
+                    raise Again(describe(fault, self.patience)) from None
                 if not block:
                     break
                 if found.start + came == 0 and not block.startswith(_GZIP[: len(block)]):
