@@ -15,6 +15,7 @@ from magnostic.data.download import kaggle, names
 from magnostic.data.download.connection import check_address
 from magnostic.data.download.folds import write_folds
 from magnostic.data.download.intake import broken_files
+from magnostic.data.download.part import Part
 from magnostic.data.download.patience import Corrupt, Patience, Unfit
 from magnostic.data.download.transfer import Transfer
 from magnostic.data.download.unpacking import Unpacking, Wanted
@@ -79,24 +80,18 @@ def fetch_breakhis(
         check_address(folds_url, "--folds-url")
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
-        root = folder / names.TOP
+        root, archive = folder / names.TOP, folder / f"{names.TOP}.tar.gz"
         others: tuple[str, ...] = ()
         was_there = root.exists()
         if was_there:
             _check_tree(root, wanted)
+            Part(archive, url or URL).drop()  # of a call that was killed when all was done
         else:
             unpacking = Unpacking(root, wanted)
             if source == "kagglehub":
                 others = unpacking.copy(kaggle.download())
             else:
-                others = _by_archive(
-                    folder / f"{names.TOP}.tar.gz",
-                    url or URL,
-                    sha256,
-                    keep_archive,
-                    unpacking,
-                    patience,
-                )
+                others = _by_archive(archive, url or URL, sha256, keep_archive, unpacking, patience)
         write_folds(folder / FOLDS, wanted.folds, folds_url, patience)
         write_text(folder / "ATTRIBUTION.txt", ATTRIBUTION)
     return Fetched(root, folder / FOLDS, len(wanted.places), was_there, others)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -85,8 +84,6 @@ class Unpacking:
                 self._beside.mkdir()
                 fill(intake)
                 intake.finish()
-                if hasattr(os, "sync"):  # a name is given to nothing that isn't on the disk
-                    os.sync()
                 self._beside.rename(self._root)
         finally:
             shutil.rmtree(self._beside, ignore_errors=True)
