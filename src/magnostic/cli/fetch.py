@@ -35,7 +35,7 @@ def fetch(
     url
         Another address of the archive.
     sha256
-        Refuse an archive with another checksum. The laboratory publishes none.
+        Refuse an archive with another checksum; by default its content is checked, not its bytes.
     folds_url
         Take the fold files from an archive at this address, if they are as known; by default they
         are written without a network.
@@ -60,7 +60,7 @@ def fetch(
         sys.exit(130)
     if found.others:
         shown = ", ".join(found.others[:5]) + (", …" if len(found.others) > 5 else "")
-        say(f"left out, being no photographs: {len(found.others):,} files ({shown})")
+        say(f"left out, being no photographs: {len(found.others):,} file(s) ({shown})")
     print(ATTRIBUTION)
     state = "was there already" if found.was_there else "is here"
     print(f"{found.root}: {state}, all {found.photographs:,} photographs by name")
