@@ -26,6 +26,7 @@ class Kind:
         options: of the fetch, beyond address and folder.
         disk: ``full`` fails writing the archive, ``full later`` a photograph; ``small`` has no
             room.
+        slow: ends by waiting, which is cut short.
         tls: served over https.
         trusted: the client trusts the server's certificate.
     """
@@ -35,6 +36,7 @@ class Kind:
     says: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
     disk: str = ""
+    slow: bool = False
     tls: bool = False
     trusted: bool = True
 
@@ -208,11 +210,16 @@ TRANSPORT = [
     Kind("hangs up without an answer, always", hang_up, "hung up without an answer"),
     Kind("talks something else than HTTP", lambda r: r.send(b"220 ftp ready\r\n"), "not HTTP"),
     Kind("sends headers without end", endless_head, "not HTTP"),
-    Kind("falls silent in the middle, once", once(silent)),
-    Kind("falls silent, always", lambda request: request.silence(), "nothing came for 0.15 s"),
-    Kind("sends byte by byte, once", once(trickle)),
-    Kind("sends byte by byte, always", trickle, "bytes came in"),
-    Kind("sends its headers byte by byte", slow_head, "no whole answer within"),
+    Kind("falls silent in the middle, once", once(silent), slow=True),
+    Kind(
+        "falls silent, always",
+        lambda request: request.silence(),
+        "nothing came for 0.25 s",
+        slow=True,
+    ),
+    Kind("sends byte by byte, once", once(trickle), slow=True),
+    Kind("sends byte by byte, always", trickle, "bytes came in", slow=True),
+    Kind("sends its headers byte by byte", slow_head, "no whole answer within", slow=True),
 ]
 LENGTHS = [
     Kind("announces more than it sends, answers ranges", once(long_lie)),

@@ -44,17 +44,10 @@ def wanted() -> Wanted:
     return Wanted(archives.places(), FOLDS, limits, archive=4_000_000, unpacked=1.1)
 
 
-def patience() -> Patience:
-    """Short waits, so that a whole table takes seconds."""
-    return Patience(
-        silence=0.15,
-        answer=0.3,
-        window=0.1,
-        least=1000,
-        attempts=3,
-        step=1000,
-        sleep=lambda _: None,
-    )
+def patience(*, hurry: bool = False) -> Patience:
+    """No waits between attempts; where the server is slow, next to none within them either."""
+    limits = {"silence": 0.25, "answer": 0.5, "window": 0.2} if hurry else {"silence": 10.0}
+    return Patience(**limits, least=1000, attempts=3, step=1000, sleep=lambda _: None)
 
 
 def tree(root: Path) -> dict[str, bytes]:
@@ -106,7 +99,9 @@ def run(kind: Kind, server: Server, folder: Path, pem: Path | None = None) -> Ou
     error: MagnosticError | None = None
     with environment(pem if kind.trusted else None), fault(kind):
         try:
-            fetch_breakhis(folder, url=url, wanted=wanted(), patience=patience(), **kind.options)
+            fetch_breakhis(
+                folder, url=url, wanted=wanted(), patience=patience(hurry=kind.slow), **kind.options
+            )
         except MagnosticError as caught:
             error = caught
     requests = len(server.asked)
