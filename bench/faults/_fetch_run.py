@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from unittest import mock
 
@@ -46,8 +46,11 @@ def wanted() -> Wanted:
 
 def patience(*, hurry: bool = False) -> Patience:
     """No waits between attempts; where the server is slow, next to none within them either."""
-    limits = {"silence": 0.25, "answer": 0.5, "window": 0.2} if hurry else {"silence": 10.0}
-    return Patience(**limits, least=1000, attempts=3, step=1000, sleep=lambda _: None)
+    if hurry:
+        limits = Patience(silence=0.25, answer=0.4, window=0.2, least=1000, attempts=2, step=1000)
+    else:
+        limits = Patience(silence=10, attempts=3, step=1000)
+    return replace(limits, sleep=lambda _: None)
 
 
 def tree(root: Path) -> dict[str, bytes]:
