@@ -34,6 +34,7 @@ app = App(
     ),
 )
 _VERBS = {
+    "fetch": "Fetch BreakHis, checked name by name; goes on where it was interrupted.",
     "index": "Read a data set and print what it holds, beside the paper's Table I.",
     "audit": "Check a data set, a split or a run for what makes results wrong or flattering.",
     "train": "Carry out a recipe: model, predictions, audit and report in one run folder.",
