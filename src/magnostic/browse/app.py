@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import jinja2
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, PlainTextResponse, Response
 from markdown_it import MarkdownIt
 from markupsafe import Markup
@@ -35,8 +36,8 @@ _POLICY: Final = (
 #: Files of a run are self-contained, with styles and pictures inside; they get no script, no form
 #: and no origin, since a run folder may come from anybody.
 _FOREIGN: Final = (
-    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'; sandbox allow-popups"
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox allow-popups"
 )
 _ALWAYS: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -65,7 +66,7 @@ def make_app(browser: Browser, hosts: frozenset[str] | None = None) -> FastAPI:
         request: Request, call_next: Callable[[Request], Awaitable[Response]]
     ) -> Response:
         if hosts is not None and _host(request.headers.get("host", "")) not in hosts:
-            return PlainTextResponse("This server does not go by that name.", 421)
+            return PlainTextResponse("Use the address that magnostic ui printed.", 421)
         response = await call_next(request)
         response.headers.setdefault("Content-Security-Policy", _POLICY)
         # Runs change while they are looked at; pictures say themselves how long they last.
@@ -81,6 +82,17 @@ def make_app(browser: Browser, hosts: frozenset[str] | None = None) -> FastAPI:
     @app.exception_handler(404)
     async def no_page(_: Request, __: Exception) -> Response:
         return page("problem.html.j2", 404, title="Not found", said="There is no such page.")
+
+    @app.exception_handler(RequestValidationError)
+    async def mistyped(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        names = ", ".join(str(e["loc"][-1]) for e in error.errors())
+        return page("problem.html.j2", 422, title="This cannot be shown", said=f"{names}: no such")
+
+    @app.exception_handler(500)
+    async def broke(_: Request, __: Exception) -> Response:
+        said = "A fault of magnostic; the terminal that it runs in says more."
+        return page("problem.html.j2", 500, title="This page failed", said=said)
 
     @app.exception_handler(MagnosticError)
     async def wrong(_: Request, error: Exception) -> Response:
@@ -225,4 +237,4 @@ def _prose(text: str) -> str:
         front, _, body = text[4:].partition("\n---\n")
     made = MarkdownIt("commonmark", {"html": False}).enable("table").render(body)
     head = f"<pre>{html.escape(front)}</pre>" if front else ""
-    return Markup(head + made)  # noqa: S704
+    return Markup(head + made)

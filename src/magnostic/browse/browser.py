@@ -18,6 +18,7 @@ from magnostic.errors import BadInput, MagnosticError
 from magnostic.evaluate.compare import compare
 from magnostic.evaluate.patients import FIGURES, score_table
 from magnostic.evaluate.predictions import PREFIX, Predictions
+from magnostic.files import read_object
 from magnostic.report import comparison, context, tables, words
 from magnostic.report.findings import grouped
 from magnostic.report.folder import RunFolder
@@ -32,8 +33,9 @@ _OPEN: Final = 8
 #: Comparisons that are kept.
 _COMPARED: Final = 32
 RESAMPLES: Final = 10_000
-#: A run's own images table, where it has one.
+#: A run's own images table, and its model card, where it has them.
 IMAGES: Final = "images.parquet"
+CARD: Final = "MODEL_CARD.md"
 
 
 class Missing(Exception):
@@ -56,12 +58,18 @@ class Browser:
         self._opened = lru_cache(_OPEN)(_open)
         self._compared = lru_cache(_COMPARED)(_compare)
         self._one_at_a_time = threading.Lock()
+        self._found = Found({})
 
     def found(self) -> Found:
-        return find(self.roots)
+        """What there is now."""
+        self._found = find(self.roots)
+        return self._found
 
     def place(self, key: str, kind: str) -> Place:
-        place = self.found().places.get(key)
+        """A place by its key; looked for anew only where it was not there the last time."""
+        place = self._found.places.get(key)
+        if place is None or not (place.path / f"{kind}.json").is_file():
+            place = self.found().places.get(key)
         if place is None or place.kind != kind:
             raise Missing(f"no {kind} {key!r} in the folders given")
         return place
@@ -129,6 +137,7 @@ class Browser:
             "name": str(run.recipe.get("name") or place.path.name),
             "synthetic": bool(run.data.get("synthetic")),
             "has_report": (place.path / "report.html").is_file(),
+            "has_card": (place.path / CARD).is_file(),
         }
 
     def _scored(self, place: Place) -> Mapping[str, Any] | None:
@@ -156,6 +165,7 @@ class Browser:
             rows.append(
                 {
                     "label": str(entry.get("label") or entry.get("key", "")),
+                    "group": str(entry.get("group") or ""),
                     "settings": entry.get("settings") or {},
                     "outcome": f"{told} ({reason})" if reason else told,
                     "line": None if at is None else listing.line(at, self.runs),
@@ -263,6 +273,7 @@ class Browser:
             "matrix": matrix,
             "most": max((n for _, row in matrix for n in row), default=0),
             "note": source.note,
+            "found": source.data is not None,
             "words": {"show": cases.SHOW, "order": cases.ORDER},
         }
 
@@ -368,8 +379,6 @@ def _compare(
 
 
 def _study_entries(folder: Path) -> dict[str, Any]:
-    from magnostic.files import read_object
-
     return read_object(folder / "study.json")
 
 

@@ -14,14 +14,13 @@ RAW: Final = {
     ".html": "text/html; charset=utf-8",
     ".png": "image/png",
     ".svg": "image/svg+xml",
-    ".pdf": "application/pdf",
 }
 #: What is shown inside a page of the browser.
 TABLES: Final = (".csv",)
 PROSE: Final = (".md",)
 TEXT: Final = (".yaml", ".json", ".jsonl", ".txt", ".geojson")
-#: What can only be saved.
-SAVED: Final = (".parquet",)
+#: What can only be saved; browsers show no PDF that is as confined as files of a run are.
+SAVED: Final = (".parquet", ".pdf")
 #: Bytes, and rows of a table, beyond which a page shows the beginning alone.
 MOST_BYTES: Final = 400_000
 MOST_ROWS: Final = 2_000

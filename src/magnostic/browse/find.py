@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -68,54 +68,59 @@ def find(roots: Sequence[Path]) -> Found:
     Links are not followed, hidden folders passed over, and nothing is searched inside a run but the
     folders of its models.
     """
-    places: dict[str, Place] = {}
-    left = [MOST_FOLDERS]
+    search = _Search()
     for root in roots:
-        for place in _walk(root, root.name or "root", None, left):
-            key = place.key
-            n = 2
-            while key in places:
-                key, n = f"{place.key}.{n}", n + 1
-            places[key] = replace(place, key=key)
-    return Found(places, cut=left[0] <= 0)
+        search.walk(root, root.name or "root", None)
+    return Found(search.places, cut=search.left <= 0)
 
 
-def _walk(folder: Path, where: str, study: str | None, left: list[int]) -> Iterator[Place]:
-    left[0] -= 1
-    if left[0] <= 0:
-        return
-    key = where.replace("/", "~")
-    try:
-        entries = sorted(os.scandir(folder), key=lambda e: e.name)
-    except OSError:
-        return
-    files = {e.name for e in entries if e.is_file(follow_symlinks=False)}
-    folders = [e.name for e in entries if e.is_dir(follow_symlinks=False) and e.name[0] != "."]
-    if "run.json" in files:
-        yield Place(key, folder, where, "run", study)
-        yield from _models(folder, where, key)
-        return
-    if "study.json" in files:
-        yield Place(key, folder, where, "study")
-        study = key
-    elif files.intersection(_BEGUN):
-        yield Place(key, folder, where, "unfinished", study)
-        return
-    for name in folders:
-        yield from _walk(folder / name, f"{where}/{name}", study, left)
+class _Search:
+    """What has been found, and how many folders may still be looked into."""
 
+    def __init__(self) -> None:
+        self.places: dict[str, Place] = {}
+        self.left = MOST_FOLDERS
 
-def _models(folder: Path, where: str, key: str) -> Iterator[Place]:
-    """A run's models, by their paths in run.json; never beyond the run's folder."""
-    try:
-        children = read_object(folder / "run.json").get("children", [])
-    except (BadInput, OSError):
-        return
-    for entry in children if isinstance(children, list) else []:
-        path = _inside(folder, entry)
-        if path is not None and (folder / path / "run.json").is_file():
-            below = f"{where}/{path}"
-            yield Place(below.replace("/", "~"), folder / path, below, "run", key)
+    def _add(self, path: Path, where: str, kind: Kind, inside: str | None) -> str:
+        """A place under a key of its own: ``~`` for a slash, a number where that is taken."""
+        plain = where.replace("/", "~")
+        key, n = plain, 2
+        while key in self.places:
+            key, n = f"{plain}.{n}", n + 1
+        self.places[key] = Place(key, path, where, kind, inside)
+        return key
+
+    def walk(self, folder: Path, where: str, study: str | None) -> None:
+        self.left -= 1
+        if self.left <= 0:
+            return
+        try:
+            entries = sorted(os.scandir(folder), key=lambda e: e.name)
+        except OSError:
+            return
+        files = {e.name for e in entries if e.is_file(follow_symlinks=False)}
+        folders = [e.name for e in entries if e.is_dir(follow_symlinks=False) and e.name[0] != "."]
+        if "run.json" in files:
+            self._models(folder, where, self._add(folder, where, "run", study))
+            return
+        if "study.json" in files:
+            study = self._add(folder, where, "study", None)
+        elif files.intersection(_BEGUN):
+            self._add(folder, where, "unfinished", study)
+            return
+        for name in folders:
+            self.walk(folder / name, f"{where}/{name}", study)
+
+    def _models(self, folder: Path, where: str, key: str) -> None:
+        """A run's models, by their paths in run.json; never beyond the run's folder."""
+        try:
+            children = read_object(folder / "run.json").get("children", [])
+        except (BadInput, OSError):
+            return
+        for entry in children if isinstance(children, list) else []:
+            path = _inside(folder, entry)
+            if path is not None and (folder / path / "run.json").is_file():
+                self._add(folder / path, f"{where}/{path}", "run", key)
 
 
 def _inside(folder: Path, entry: Any) -> str | None:

@@ -120,7 +120,7 @@ def line(place: Place, runs: Runs) -> Line:
         place,
         str(run.recipe.get("name") or name),
         date,
-        task=f"{run.task}, {plural(len(run.classes), 'class').replace('classs', 'classes')}",
+        task=f"{run.task}, {len(run.classes)} classes",
         data=f"{sources + ', ' if sources else ''}{plural(used, 'image')}",
         synthetic=bool(run.data.get("synthetic")),
         figures=figures,

@@ -23,7 +23,7 @@ from magnostic.data.scan import Unusable, decode, pixel_hash
 from magnostic.data.strict import strict_decoding
 from magnostic.processors import cores
 
-#: Longest side in pixels: of a picture in a grid (twice what it measures there), and of a large one.
+#: Longest side in pixels: of a picture in a grid (twice what it measures there), of a large one.
 SMALL: Final = 400
 LARGE: Final = 2048
 #: Bytes of small pictures that are kept.
@@ -34,9 +34,9 @@ class NotAtHand(Exception):
     """There is no photograph to show; says why."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DataSet:
-    """An images table and what it is called."""
+    """An images table and what it is called; each is equal to itself alone."""
 
     name: str
     images: Images
