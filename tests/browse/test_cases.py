@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from magnostic.browse import cases
+from magnostic.browse import cases, looking
 from magnostic.browse.browser import Browser
 from magnostic.errors import BadInput
 from magnostic.evaluate.predictions import Predictions
@@ -103,7 +103,7 @@ def test_addresses_lead_back_to_the_same_query(table: pd.DataFrame) -> None:
 def test_pages_of_sixty_hold_every_error_once(browser: Browser, table: pd.DataFrame) -> None:
     wrong = table.query("protocol == 'patient' and y_true != y_pred")
     assert 60 < len(wrong) <= 120
-    pages = [browser.errors("site~good", {"page": n}) for n in ("1", "2", "99")]
+    pages = [looking.errors(browser, "site~good", {"page": n}) for n in ("1", "2", "99")]
     assert [len(p["cases"]) for p in pages] == [60, len(wrong) - 60, len(wrong) - 60]
     seen = [(c["image_id"], c["repeat"], c["fold"]) for p in pages[:2] for c in p["cases"]]
     assert sorted(seen) == sorted(
@@ -112,7 +112,7 @@ def test_pages_of_sixty_hold_every_error_once(browser: Browser, table: pd.DataFr
 
 
 def test_the_matrix_is_pandas_crosstab(browser: Browser, table: pd.DataFrame) -> None:
-    shown = browser.errors("site~good", {"true": "DC", "magnification": "400"})["matrix"]
+    shown = looking.errors(browser, "site~good", {"true": "DC", "magnification": "400"})["matrix"]
     side = table.query("protocol == 'patient' and magnification == 400")
     expected = pd.crosstab(side["y_true"], side["y_pred"])
     for truth, row in shown:
@@ -131,7 +131,7 @@ def test_bars_always_hold_the_true_class(table: pd.DataFrame) -> None:
 
 
 def test_parts_of_a_model_are_told_apart(browser: Browser) -> None:
-    shown = browser.errors("site~good~patient~r0f0", {"part": "val", "show": "all"})
+    shown = looking.errors(browser, "site~good~patient~r0f0", {"part": "val", "show": "all"})
     assert {c["part"] for c in shown["cases"]} == {"val"}
     assert len(shown["cases"]) == 24
 
@@ -141,7 +141,7 @@ def test_patients_are_scored_as_the_metrics_score_them(browser: Browser, site: P
 
     metrics = json.loads((site / "good/metrics.json").read_text())
     expected = metrics["protocols"]["patient"]["patients"]["scores"]
-    shown = browser.patients("site~good", "patient", "score")["rows"]
+    shown = looking.patients(browser, "site~good", "patient", "score")["rows"]
     scores = [r["score"] for r in shown]
     assert scores == sorted(scores)
     assert {(r["patient_id"], r["label"]): r["score"] for r in shown} == {

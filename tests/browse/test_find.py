@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from magnostic.browse import find, listing
+from magnostic.browse import find, listing, overview
 from magnostic.browse.browser import Browser
 from magnostic.errors import BadInput
 from magnostic.files import write_json, write_text
@@ -73,12 +73,12 @@ def test_bad_folders_are_refused(tmp_path: Path, name: str) -> None:
 
 
 def _keys(browser: Browser, **asked: str) -> list[str]:
-    shown = browser.list(listing.Asked(**asked))
+    shown = overview.runs(browser, listing.Asked(**asked))
     return [line.place.key.removeprefix("site~") for line in shown["lines"]]
 
 
 def test_the_list_is_sorted_and_filtered(browser: Browser) -> None:
-    lines = {line.place.key: line for line in browser.list(listing.Asked())["lines"]}
+    lines = {line.place.key: line for line in overview.runs(browser, listing.Asked())["lines"]}
 
     def accuracy(key: str) -> float:
         return float(lines[f"site~{key}"].figures["patient"]["accuracy"]["estimate"])
@@ -98,7 +98,7 @@ def test_the_list_is_sorted_and_filtered(browser: Browser) -> None:
 
 
 def test_what_is_wrong_is_said_without_the_machine(browser: Browser, site: Path) -> None:
-    lines = {line.place.key: line for line in browser.list(listing.Asked())["lines"]}
+    lines = {line.place.key: line for line in overview.runs(browser, listing.Asked())["lines"]}
     assert "--resume" in lines["site~begun"].wrong
     assert "metrics.json: not valid JSON" in lines["site~cut"].wrong
     assert str(site.parent) not in lines["site~cut"].wrong
@@ -120,7 +120,7 @@ def test_a_file_of_any_content_makes_a_broken_line(tmp_path: Path, file: str, te
     write_json(tmp_path / "run/run.json", {"children": []})
     write_json(tmp_path / "run/metrics.json", {"protocols": {}, "classes": [], "gap": {}})
     write_text(tmp_path / "run" / file, text)
-    (line,) = Browser(find.check([tmp_path])).list(listing.Asked())["lines"]
+    (line,) = overview.runs(Browser(find.check([tmp_path])), listing.Asked())["lines"]
     assert line.wrong
     assert line.state == "wrong"
 
@@ -128,10 +128,10 @@ def test_a_file_of_any_content_makes_a_broken_line(tmp_path: Path, file: str, te
 def test_a_run_is_read_again_when_its_files_change(tmp_path: Path) -> None:
     write_text(tmp_path / "r/recipe.yaml", "name: first\n")
     browser = Browser(find.check([tmp_path]))
-    assert browser.list(listing.Asked())["lines"][0].state == "wrong"
+    assert overview.runs(browser, listing.Asked())["lines"][0].state == "wrong"
     write_json(tmp_path / "r/run.json", {"kind": "outside", "classes": ["a", "b"]})
     protocols = {"protocols": {}, "classes": ["a", "b"], "gap": {}}
     write_json(tmp_path / "r/metrics.json", protocols)
     write_text(tmp_path / "r/recipe.yaml", "name: second\n")
-    (line,) = browser.list(listing.Asked())["lines"]
+    (line,) = overview.runs(browser, listing.Asked())["lines"]
     assert (line.name, line.wrong) == ("second", "")

@@ -8,8 +8,10 @@ import re
 import pytest
 from starlette.testclient import TestClient
 
+from magnostic.browse import looking
 from magnostic.browse.app import make_app, names_of
-from magnostic.browse.browser import RESAMPLES, Browser
+from magnostic.browse.browser import Browser
+from magnostic.browse.comparing import RESAMPLES
 from magnostic.cli import main
 from magnostic.errors import MagnosticError
 
@@ -167,4 +169,4 @@ def test_the_browser_needs_no_torch() -> None:
 
 def test_errors_of_a_run_without_predictions_are_told(browser: Browser) -> None:
     with pytest.raises(MagnosticError):
-        browser.errors("site~cut", {})
+        looking.errors(browser, "site~cut", {})

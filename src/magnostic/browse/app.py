@@ -21,7 +21,7 @@ from markupsafe import Markup
 from starlette.staticfiles import StaticFiles
 
 import magnostic
-from magnostic.browse import files, listing
+from magnostic.browse import comparing, files, listing, looking, overview
 from magnostic.browse.browser import Browser, Missing
 from magnostic.browse.photographs import NotAtHand
 from magnostic.errors import MagnosticError
@@ -104,15 +104,15 @@ def make_app(browser: Browser, hosts: frozenset[str] | None = None) -> FastAPI:
         text: str = "", task: str = "", state: str = "", protocol: str = "", sort: str = ""
     ) -> Response:
         asked = listing.Asked(text, task, state, protocol, sort)
-        return page("runs.html.j2", **browser.list(asked))
+        return page("runs.html.j2", **overview.runs(browser, asked))
 
     @app.get("/run/{key}")
     def run(key: str) -> Response:
-        return page("run.html.j2", **browser.show(key))
+        return page("run.html.j2", **overview.run(browser, key))
 
     @app.get("/study/{key}")
     def study(key: str) -> Response:
-        return page("study.html.j2", **browser.study(key))
+        return page("study.html.j2", **overview.study(browser, key))
 
     @app.get("/{kind}/{key}/files/{name:path}")
     def file(kind: str, key: str, name: str, save: bool = False) -> Response:
@@ -143,15 +143,15 @@ def make_app(browser: Browser, hosts: frozenset[str] | None = None) -> FastAPI:
 
     @app.get("/run/{key}/errors")
     def errors(key: str, request: Request) -> Response:
-        return page("errors.html.j2", **browser.errors(key, request.query_params))
+        return page("errors.html.j2", **looking.errors(browser, key, request.query_params))
 
     @app.get("/run/{key}/image")
     def image(key: str, request: Request) -> Response:
-        return page("image.html.j2", **browser.case(key, request.query_params))
+        return page("image.html.j2", **looking.case(browser, key, request.query_params))
 
     @app.get("/run/{key}/patients")
     def patients(key: str, protocol: str = "", sort: str = "score") -> Response:
-        return page("patients.html.j2", **browser.patients(key, protocol, sort))
+        return page("patients.html.j2", **looking.patients(browser, key, protocol, sort))
 
     @app.get("/run/{key}/{size}.{ending}")
     def picture(key: str, size: str, ending: str, image: str = "") -> Response:
@@ -170,7 +170,7 @@ def make_app(browser: Browser, hosts: frozenset[str] | None = None) -> FastAPI:
         keys = request.query_params.getlist("run")
         if task not in ("stored", "binary"):
             raise Missing(f"no task {task!r}; choose stored or binary")
-        shown = browser.compare(keys, protocol, task)
+        shown = comparing.compared(browser, keys, protocol, task)
         return page("compare.html.j2", 422 if shown["problem"] else 200, **shown)
 
     @app.get("/colours.css")

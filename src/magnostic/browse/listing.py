@@ -75,11 +75,15 @@ class Runs:
         except MagnosticError as error:
             result = str(error)
         except _FAULTS as fault:
-            said = f"field {fault} is missing" if isinstance(fault, KeyError) else str(fault)
-            result = f"its files cannot be read as a run's: {said}; run the recipe again"
+            result = _said(fault)
         with self._lock:
             self._known[folder] = (stamp, result)
         return result
+
+
+def _said(fault: Exception) -> str:
+    what = f"field {fault} is missing" if isinstance(fault, KeyError) else str(fault)
+    return f"its files cannot be read as a run's: {what}; run the recipe again"
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:
@@ -104,6 +108,13 @@ def line(place: Place, runs: Runs) -> Line:
     run = runs.read(place.path)
     if isinstance(run, str):
         return Line(place, name, date, wrong=_relative(run, place))
+    try:
+        return _whole(place, name, date, run)
+    except _FAULTS as fault:
+        return Line(place, name, date, wrong=_relative(_said(fault), place))
+
+
+def _whole(place: Place, name: str, date: str, run: RunFolder) -> Line:
     protocols = run.metrics["protocols"]
     figures = {
         p: {
@@ -114,7 +125,7 @@ def line(place: Place, runs: Runs) -> Line:
         }
         for p, r in protocols.items()
     }
-    used = run.data.get("n_used") or max(r["n_images"] for r in protocols.values())
+    used = run.data.get("n_used") or max((r["n_images"] for r in protocols.values()), default=0)
     sources = ", ".join(map(str, run.data.get("sources") or []))
     return Line(
         place,
