@@ -50,8 +50,6 @@ def test_from_the_list_to_a_comparison(page: Page) -> None:
     assert page.get_by_role("rowheader").count() == 7
     page.get_by_role("link", name="recipe-good").click()
     assert "Under the patient-disjoint protocol" in page.locator(".verdict").inner_text()
-    page.get_by_role("link", name="Report", exact=True).click()
-    assert page.locator("h1").inner_text() == "recipe-good"
     page.goto("/")
     compare = page.get_by_role("button", name="Compare the chosen runs")
     assert compare.is_disabled()
@@ -61,6 +59,20 @@ def test_from_the_list_to_a_comparison(page: Page) -> None:
     compare.click()
     assert "good against other" in page.locator(".verdict").inner_text()
     assert page.get_by_role("row", name=re.compile("^macro AUC")).count() == 2
+
+
+def test_a_report_keeps_its_styles_and_pictures_but_runs_nothing(
+    chromium: Browser, address: str
+) -> None:
+    page = chromium.new_page()
+    page.goto(address + RUN)
+    page.get_by_role("link", name="Report", exact=True).click()
+    heading = page.locator("h1")
+    assert heading.inner_text() == "A report"
+    assert heading.evaluate("h => getComputedStyle(h).color") == "rgb(1, 2, 3)"
+    assert page.locator("img").evaluate("i => i.naturalWidth") == 9
+    assert page.title() == "A report"
+    page.close()
 
 
 def test_errors_are_filtered_and_the_state_stands_in_the_address(page: Page) -> None:

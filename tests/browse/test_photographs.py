@@ -69,9 +69,9 @@ def test_small_pictures_are_small_and_large_ones_are_the_pixels(
     copies: tuple[Path, Source],
 ) -> None:
     folder, source = copies
-    small = Image.open(io.BytesIO(Gallery().small(source, "a")))
+    small = Image.open(io.BytesIO(Gallery().small(source, "class/a.png")))
     assert (small.format, small.size) == ("JPEG", (400, 263))
-    large = Image.open(io.BytesIO(Gallery().large(source, "a")))
+    large = Image.open(io.BytesIO(Gallery().large(source, "class/a.png")))
     assert large.format == "PNG"
     assert np.array_equal(np.asarray(large), np.asarray(Image.open(folder / "a.png")))
 
@@ -89,26 +89,26 @@ def test_what_is_no_longer_that_photograph_is_not_sent(copies: tuple[Path, Sourc
         ("e", "not in copies"),
     ):  # fmt: skip
         with pytest.raises(NotAtHand, match=why):
-            gallery.small(source, name)
+            gallery.small(source, f"class/{name}.png")
         with pytest.raises(NotAtHand, match=why):
-            gallery.large(source, name)
-    assert "missing" in at_hand(source, "c")
-    assert at_hand(source, "a") == ""
+            gallery.large(source, f"class/{name}.png")
+    assert "missing" in at_hand(source, "class/c.png")
+    assert at_hand(source, "class/a.png") == ""
 
 
 def test_kept_pictures_are_bounded_and_the_last_used_stay(copies: tuple[Path, Source]) -> None:
     _, source = copies
-    one = len(Gallery().small(source, "a"))
+    one = len(Gallery().small(source, "class/a.png"))
     gallery = Gallery(int(2.5 * one))
     for name in ("a", "b", "a", "c", "d", "a"):
-        gallery.small(source, name)
+        gallery.small(source, f"class/{name}.png")
         assert gallery.kept <= 2.5 * one
     before = gallery.kept
     assert before > one
     # "a" and "d" were used last: they need no file any more, "b" does.
     for name in ("a", "b", "d"):
-        Path(source.data.rows.loc[name, "path"]).unlink()  # type: ignore[union-attr, arg-type]
-    gallery.small(source, "a")
-    gallery.small(source, "d")
+        Path(source.data.rows.loc[f"class/{name}.png", "path"]).unlink()  # type: ignore[union-attr, arg-type]
+    gallery.small(source, "class/a.png")
+    gallery.small(source, "class/d.png")
     with pytest.raises(NotAtHand):
-        gallery.small(source, "b")
+        gallery.small(source, "class/b.png")

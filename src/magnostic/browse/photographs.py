@@ -50,9 +50,9 @@ class DataSet:
         """Images of ``asked`` (image_id, slide_id, magnification) that this set has as well."""
         here = self.rows.reindex(asked["image_id"])
         same = here["path"].notna().to_numpy()
-        for column in ("slide_id", "magnification"):
-            ours, theirs = here[column].to_numpy(), asked[column].to_numpy()
-            same &= pd.isna(ours) | pd.isna(theirs) | (ours == theirs)
+        for column, kind in (("slide_id", "object"), ("magnification", "float64")):
+            ours, theirs = here[column].to_numpy(kind), asked[column].to_numpy(kind)
+            same = same & (pd.isna(ours) | pd.isna(theirs) | (ours == theirs))
         return int(same.sum())
 
 
