@@ -94,26 +94,39 @@ def test_a_comparison_says_what_the_command_says(
         assert line in page, line
 
 
-def test_runs_that_cannot_be_compared_say_why(
-    client: TestClient, browser: Browser, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("names", "options", "says"),
+    [
+        (("good", "few"), {"protocol": "random"}, "few lacks 56 of the 96 test predictions"),
+        (("few", "other"), {}, "no protocol is tested by all runs"),
+        (("good", "other"), {"protocol": "random"}, "other: no test predictions under protocol"),
+    ],
+)
+def test_runs_that_cannot_be_compared_say_why_as_the_command_does(
+    client: TestClient,
+    browser: Browser,
+    capsys: pytest.CaptureFixture[str],
+    names: tuple[str, ...],
+    options: dict[str, str],
+    says: str,
 ) -> None:
-    for names, says in (
-        (("good", "few"), "lacks 28 of the"),
-        (("few", "other"), "no protocol is tested by all runs"),
-        (("good",), "two or more runs"),
-    ):
-        keys = "&".join(f"run=site~{name}" for name in names)
-        answer = client.get(f"/compare?{keys}" + ("&protocol=random" if "few" in names else ""))
-        if names == ("few", "other"):
-            answer = client.get(f"/compare?{keys}")
-        assert answer.status_code == 422
-        assert says.removeprefix("lacks 28 of the") in _text(answer.text)
-        options = ["--protocol", "random"] if names == ("good", "few") else []
-        with pytest.raises(SystemExit) as ended:
-            main(["compare", *(str(browser.roots[0] / n) for n in names), *options])
-        assert ended.value.code == 2
-        error = capsys.readouterr().err.removeprefix("error: ").strip()
-        assert " ".join(error.split()) in _text(answer.text)
+    asked = "&".join([*(f"run=site~{n}" for n in names), *(f"{k}={v}" for k, v in options.items())])
+    answer = client.get(f"/compare?{asked}")
+    assert answer.status_code == 422
+    page = _text(answer.text)
+    assert says in page
+    flags = [token for k, v in options.items() for token in (f"--{k}", v)]
+    with pytest.raises(SystemExit) as ended:
+        main(["compare", *(str(browser.roots[0] / n) for n in names), *flags])
+    assert ended.value.code == 2
+    error = capsys.readouterr().err.removeprefix("error: ")
+    assert " ".join(error.split()) in page
+
+
+def test_one_run_is_no_fault_but_a_question(client: TestClient) -> None:
+    answer = client.get("/compare?run=site~good")
+    assert answer.status_code == 200
+    assert "choose another" in answer.text
     assert client.get("/compare?run=site~nothing").status_code == 404
 
 

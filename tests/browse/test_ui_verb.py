@@ -55,7 +55,7 @@ def test_a_missing_library_names_its_extra(
 
     def without(name: str, *rest: Any, **more: Any) -> Any:
         if name == "uvicorn":
-            raise ImportError("No module named 'uvicorn'", name="uvicorn")
+            raise ModuleNotFoundError("No module named 'uvicorn'", name="uvicorn")
         return real(name, *rest, **more)
 
     monkeypatch.setattr(builtins, "__import__", without)

@@ -38,7 +38,7 @@ def compared(browser: Browser, keys: Sequence[str], protocol: str, task: str) ->
         "others": [p for p in found.places.values()
                    if p.kind == "run" and p not in places and not is_model(p, found)],
     }  # fmt: skip
-    if not places:
+    if len(places) < 2:
         return shown
     paths = tuple(place.path for place in places)
     try:

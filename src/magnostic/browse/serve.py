@@ -54,7 +54,7 @@ def serve(roots: Sequence[Path], data: Sequence[Path], host: str, port: int) -> 
         import uvicorn
 
         from magnostic.browse.app import make_app, names_of
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise MissingExtra("serve", error.name or "fastapi") from None
     folders = find.check(roots)
     with listen(host, port) as bound:
