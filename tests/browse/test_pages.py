@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import html
 import re
+import shutil
+from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
 
-from magnostic.browse import looking
+from magnostic.browse import find, looking
 from magnostic.browse.app import make_app, names_of
 from magnostic.browse.browser import Browser
 from magnostic.browse.comparing import RESAMPLES
 from magnostic.cli import main
+from magnostic.data import Images
 from magnostic.errors import MagnosticError
 
 KEY = "/run/site~good"
@@ -148,6 +151,17 @@ def test_without_photographs_the_reason_stands_in_their_place(browser: Browser) 
     assert "<img" not in page
     assert page.count('class="placeholder"') == 60
     assert "no data set was given (--data)" in page
+
+
+def test_a_run_may_bring_its_images_table(
+    browser: Browser, tiny_images: Images, tmp_path: Path
+) -> None:
+    run = shutil.copytree(browser.roots[0] / "other", tmp_path / "runs/own")
+    alone = TestClient(make_app(Browser(find.check([tmp_path / "runs"]))))
+    picture = "/run/runs~own/small.jpg?image=SOB_B_A-14-1000-40-001"
+    assert alone.get(picture).status_code == 404
+    tiny_images.write(run / "images.parquet")
+    assert alone.get(picture).status_code == 200
 
 
 def test_what_is_not_there_or_cannot_be_shown(client: TestClient) -> None:
