@@ -186,14 +186,6 @@ def test_other_names_of_this_machine_are_refused(browser: Browser) -> None:
     assert names_of("192.0.2.7") == {"192.0.2.7"}
 
 
-def test_the_browser_needs_no_torch() -> None:
-    import subprocess
-    import sys
-
-    code = "import sys, magnostic.browse.app; assert 'torch' not in sys.modules"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
 def test_errors_of_a_run_without_predictions_are_told(browser: Browser) -> None:
     with pytest.raises(MagnosticError):
         looking.errors(browser, "site~cut", {})

@@ -174,5 +174,5 @@ def matrix(predictions: Predictions, asked: Query) -> list[tuple[str, list[int]]
     frame = select(predictions, open_query)
     counts = pd.crosstab(frame["y_true"], frame["y_pred"])
     classes = predictions.classes
-    counts = counts.reindex(index=classes, columns=classes, fill_value=0)
-    return [(c, [int(n) for n in counts.loc[c]]) for c in classes]
+    table = counts.reindex(index=classes, columns=classes, fill_value=0).to_numpy(int)
+    return list(zip(classes, table.tolist(), strict=True))

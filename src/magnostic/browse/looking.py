@@ -151,5 +151,5 @@ def _size(source: Source, image_id: str) -> tuple[int, int] | None:
     """Width and height of the photograph, for a place of the right shape before it is there."""
     if source.data is None or image_id not in source.data.rows.index:
         return None
-    row = source.data.rows.loc[image_id]
-    return int(row["width"]), int(row["height"])
+    row = source.data.rows.loc[[image_id]]
+    return int(row["width"].iloc[0]), int(row["height"].iloc[0])

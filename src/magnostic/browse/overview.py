@@ -83,7 +83,7 @@ def study(browser: Browser, key: str) -> dict[str, Any]:
     found = browser.found()
     by_path = {p.path: p for p in found.places.values() if p.kind == "run"}
     about = read_object(place.path / "study.json")
-    rows = []
+    rows: list[dict[str, Any]] = []
     for entry in about["entries"]:
         at = by_path.get((place.path / str(entry.get("path", ""))).resolve())
         status = str(entry["status"])
