@@ -83,7 +83,9 @@ def _require_tests(fold: NDArray[np.int64], protocol: str, repeat: int, wanted: 
     """Raise SplitError where one of the folds that are wanted would test nothing."""
     lacking = sorted(set(range(wanted)) - {int(f) for f in np.unique(fold)})
     if lacking:
-        advice = "fewer folds" if wanted > 1 else "a larger split.test_fraction, split.folds 2 or more"
+        advice = (
+            "fewer folds" if wanted > 1 else "a larger split.test_fraction, split.folds 2 or more"
+        )
         advice += ", or more patients"
         if protocol == "source" and wanted == 1:
             advice = "split.folds 2 or more, so that each data set is tested once"
