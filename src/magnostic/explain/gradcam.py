@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from magnostic.errors import MissingExtra
 from magnostic.models.classifier import Classifier
 from magnostic.models.encoders import Network
 
@@ -69,13 +68,9 @@ def relevance(model: Classifier, images: Tensor, target: int) -> NDArray[np.floa
         model: with a :class:`Network` whose last maps are two-dimensional, in float32.
         images: uint8 [1, H, W, 3] on its device, as the network is given it.
         target: index of the class.
-
-    Raises MissingExtra without captum.
     """
-    try:
-        from captum.attr import LayerGradCam
-    except ImportError:
-        raise MissingExtra("explain", "captum") from None
+    from captum.attr import LayerGradCam
+
     cut = _Cut(model)
     found = LayerGradCam(cut, cut.maps).attribute(images, target=target)
     stages = found if isinstance(found, tuple) else (found,)
