@@ -31,10 +31,13 @@ class _Maps(nn.Module):
         self.last = channels_last(encoder)
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
-        found = self.encoder.encode(self.encoder.normalize(images))
+        # What follows is all that the gradient goes through: an earlier stage must not also be
+        # given what it does for a later one, and nothing before has to be remembered.
+        with torch.no_grad():
+            found = self.encoder.encode(self.encoder.normalize(images))
         if isinstance(found, list):
-            return tuple(found)
-        return found.permute(0, 3, 1, 2) if self.last else found
+            return tuple(maps.requires_grad_() for maps in found)
+        return (found.permute(0, 3, 1, 2) if self.last else found).requires_grad_()
 
 
 class _Cut(nn.Module):

@@ -69,11 +69,10 @@ def on_photograph(relevance: Relevance, width: int, height: int, fit: Fit) -> Re
         return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
     across, down = columns / width, rows / height
     scale = min(across, down) if fit == "pad" else max(across, down)
-    inner = (max(1, round(width * scale)), max(1, round(height * scale)))
-    left, top = (columns - inner[0]) / 2, (rows - inner[1]) / 2
     if fit == "pad":
-        box = (max(0.0, left), max(0.0, top), min(columns, left + inner[0]),
-               min(rows, top + inner[1]))  # fmt: skip
+        inner = (max(1, round(width * scale)), max(1, round(height * scale)))
+        left, top = (columns - inner[0]) // 2, (rows - inner[1]) // 2
+        box = (left, top, left + inner[0], top + inner[1])
         return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR, box))
     seen = (max(1, round(columns / scale)), max(1, round(rows / scale)))
     seen = (min(seen[0], width), min(seen[1], height))
