@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from _held_out import held_out
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -37,8 +38,6 @@ from magnostic.evaluate.bootstrap import Estimate, Sampling
 from magnostic.explain import Explainer, on_photograph
 from magnostic.explain.faithful import random_maps
 
-#: The strictest first.
-PROTOCOLS = ("accession", "patient", "random")
 MAPS = ("map", "random map")
 
 Mask = NDArray[np.bool_]
@@ -121,22 +120,16 @@ def main() -> None:
     root = next(p.parent for p in arguments.phantom.rglob(MARKER))
     truth = Truth(root)
     files = {p.stem: p for p in sorted(root.rglob("*.png"))}
-    scored = pd.read_parquet(arguments.run / "predictions.parquet")
-    protocol = next(p for p in PROTOCOLS if (scored["protocol"] == p).any())
-    scored = scored[(scored["protocol"] == protocol) & (scored["part"] == "test")]
     rows: list[dict[str, Any]] = []
-    for (repeat, fold), part in scored.groupby(["repeat", "fold"]):
-        explainer = Explainer.load(
-            arguments.run / protocol / f"r{repeat}f{fold}", method=arguments.method
-        )
+    for fold, explainer, images in held_out(arguments.run, arguments.method):
+        names = {i: parse_name(files[i].name) for i in images}
         chosen = [
             files[i]
-            for i in sorted(part["image_id"])
-            if parse_name(files[i].name).sequence == arguments.field
-            and parse_name(files[i].name).magnification in arguments.magnifications
+            for i, name in names.items()
+            if name.sequence == arguments.field and name.magnification in arguments.magnifications
         ]
         rows += rows_of(explainer, truth, chosen)
-        print(f"{protocol} fold {fold}: {len(chosen)} photographs, {explainer.method}", flush=True)
+        print(f"{fold}: {len(chosen)} photographs, {explainer.method}", flush=True)
     table = pd.DataFrame(rows)
     kept = []
     everything = [None, *sorted(arguments.magnifications)]

@@ -18,7 +18,7 @@ from magnostic.deploy.artefact import About, Member
 from magnostic.deploy.distance import Neighbour, Reference
 from magnostic.errors import BadInput, MissingExtra, did_you_mean
 from magnostic.explain import attention, gradcam, occlusion
-from magnostic.explain.networks import Networks, Pixels
+from magnostic.explain.networks import Group, Networks, Pixels
 from magnostic.models.encoders import Encoder, Network
 
 Method = Literal["gradcam", "attention", "occlusion"]
@@ -145,9 +145,10 @@ class Explainer:
                 for each.
         """
         if isinstance(photograph, np.ndarray) and photograph.dtype == np.uint8:
-            self._check(photograph)
+            pixels = np.asarray(photograph, np.uint8)
+            self._check(pixels)
             with self._lock:
-                features = [f[0] for f in self.engine.compute(photograph[None]).features]
+                features = [f[0] for f in self.engine.compute(pixels[None]).features]
         elif isinstance(photograph, np.ndarray):
             features = [photograph]
         else:
@@ -172,14 +173,13 @@ class Explainer:
     def _relevance(self, seen: Sequence[Pixels], target: int) -> NDArray[np.float64]:
         networks = self.networks
         if self.method == "occlusion":
-            maps = [
-                occlusion.relevance(
-                    lambda some, g=group: networks.probabilities(g, some)[:, target],
-                    image,
-                    networks.batch_size,
-                )
-                for group, image in zip(networks.groups, seen, strict=True)
-            ]
+            maps = []
+            for group, image in zip(networks.groups, seen, strict=True):
+
+                def probability(some: Pixels, group: Group = group) -> NDArray[np.float64]:
+                    return networks.probabilities(group, some)[:, target]
+
+                maps.append(occlusion.relevance(probability, image, networks.batch_size))
             return networks.average(maps)
         compute = gradcam.relevance if self.method == "gradcam" else attention.relevance
         total = np.zeros(sides(self.about.size))

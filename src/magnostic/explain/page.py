@@ -18,7 +18,7 @@ from magnostic.explain.faithful import Faithfulness
 from magnostic.explain.summary import Measured, in_words
 from magnostic.files import write_text
 from magnostic.report import words
-from magnostic.report.cells import Cell, Table
+from magnostic.report.cells import Cell, Table, Value
 from magnostic.report.page import environment
 from magnostic.report.style import BLUE, VERMILION, Picture, figure, rc, save
 
@@ -176,7 +176,8 @@ def _uri(image: Image.Image) -> str:
 
 
 def _table(measured: Sequence[Measured], maps: int) -> Table:
-    rows, records = [], []
+    rows: list[list[Cell]] = []
+    records: list[dict[str, Value]] = []
     for m in measured:
         d = m.difference
         whisker = "" if d.low is None else f"{d.low:+.3f} to {d.high:+.3f}"

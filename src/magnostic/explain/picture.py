@@ -32,7 +32,8 @@ def _palette() -> NDArray[np.uint8]:
     import matplotlib
 
     colours = matplotlib.colormaps["viridis"](np.arange(256))[:, :3]
-    return np.rint(255 * colours).astype(np.uint8)
+    found: NDArray[np.uint8] = np.rint(255 * colours).astype(np.uint8)
+    return found
 
 
 def heat(relevance: Relevance, opacity: float = 1.0) -> Image.Image:
@@ -78,7 +79,9 @@ def on_photograph(relevance: Relevance, width: int, height: int, fit: Fit) -> Re
     seen = (min(seen[0], width), min(seen[1], height))
     whole = np.zeros((height, width), np.float32)
     x, y = (width - seen[0]) // 2, (height - seen[1]) // 2
-    whole[y : y + seen[1], x : x + seen[0]] = image.resize(seen, Image.Resampling.BILINEAR)
+    whole[y : y + seen[1], x : x + seen[0]] = np.asarray(
+        image.resize(seen, Image.Resampling.BILINEAR)
+    )
     return whole
 
 

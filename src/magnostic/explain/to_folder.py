@@ -160,10 +160,11 @@ def _write(
     rows = predictor.stream(items)
     with strict_decoding():
         for item, row in track(zip(items, rows, strict=True), "explaining", len(items)):
-            record = {name: row.get(name) for name in COLUMNS}
+            record: Record = {name: row.get(name) for name in COLUMNS}
             records.append(record)
             result.images += 1
-            pair, pictures = None, []
+            pair: Image.Image | None = None
+            pictures: list[Thumbnail] = []
             if record["error"] is None:
                 try:
                     original = decode(Path(item.path))
