@@ -68,7 +68,8 @@ def rows_of(explainer: Explainer, truth: Truth, files: Sequence[Path]) -> list[d
         name = parse_name(path.name)
         field = truth.field(path.name)
         with Image.open(path) as photograph:
-            if not np.array_equal(np.asarray(photograph), field.rgb):
+            # Products of matrices round by the number of threads: a grey level here and there.
+            if np.abs(np.asarray(photograph, np.int16) - field.rgb).mean() > 0.01:
                 raise SystemExit(f"{path}: not what its PHANTOM.json draws; write the phantom anew")
             pixels = fit_image(photograph, explainer.about.size, explainer.about.fit)
             width, height = photograph.size

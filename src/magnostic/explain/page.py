@@ -56,6 +56,7 @@ class Shown:
         error: why there is no explanation; everything after it is then empty.
         says: sentences.
         uri, width, height: photograph, overlay and scale in one picture, in CSS pixels.
+        neighbours: None where some were asked for, but the run kept none.
     """
 
     name: str
@@ -65,7 +66,7 @@ class Shown:
     uri: str = ""
     width: int = 0
     height: int = 0
-    neighbours: Sequence[Neighbour] = ()
+    neighbours: Sequence[Neighbour] | None = ()
 
 
 def shown(
@@ -93,7 +94,9 @@ def shown(
         _uri(pair.resize((width, height), Image.Resampling.LANCZOS)),
         width,
         height,
-        [_neighbour(n, c) for n, c in zip(record["nearest"], cases, strict=True)],
+        None
+        if record["nearest"] is None
+        else [_neighbour(n, c) for n, c in zip(record["nearest"], cases, strict=True)],
     )
 
 
