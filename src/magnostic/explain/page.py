@@ -142,10 +142,14 @@ def write_page(
 def _sentences(record: Mapping[str, Any]) -> list[str]:
     found = []
     target, predicted = record["target"], record["y_pred"]
-    told = f"Predicted {words.class_name(predicted)}, probability {record['confidence']:.2f}."
-    if target != predicted:
-        told += f" Explained: {words.class_name(target)}."
-    found.append(told)
+    told = f"Predicted {words.class_name(predicted)}, calibrated probability "
+    told += f"{record['confidence']:.2f}. "
+    told += (
+        "Explained: that class"
+        if target == predicted
+        else (f"Explained: {words.class_name(target)}")
+    )
+    found.append(f"{told}, whose probability before calibration is {record['probability']:.2f}.")
     if record["relevance"] == "none":
         found.append("Nothing in this photograph speaks for the class by this method.")
     elif record["deletion_auc"] is not None:
@@ -238,6 +242,6 @@ def _curves(curves: Sequence[Faithfulness], folder: Path) -> Picture:
             folder,
             "faithfulness",
             "Mean deletion and insertion curves of maps and of random maps",
-            f"The explained class's probability as predicted, mean of {len(curves)} {photographs}. "
+            f"The explained class's probability before calibration, mean of {len(curves)} {photographs}. "
             "A good map falls early in deletion and rises early in insertion.",
         )
