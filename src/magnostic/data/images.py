@@ -13,7 +13,7 @@ patient_id      string?  patient; BreakHis counts one slide as one patient
 accession       string?  lab number (slide without block letters): likely the person, not stated
 magnification   int16?   40, 100, 200 or 400 (objective times ten); any positive number elsewhere
 width, height   int32    pixels
-pixel_hash      string   BLAKE2b-128 of the decoded RGB pixels and their shape, hex; or
+pixel_hash      string   128 bits of SHA-256 of the decoded RGB pixels and their shape, hex; or
                          ``given:`` and the hash that a manifest brought
 source          string   name of the data set (``breakhis``, ``phantom``, the manifest's stem, …)
 ==============  =======  ==========================================================================

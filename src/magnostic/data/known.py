@@ -25,7 +25,7 @@ from magnostic.files import whole_file
 
 #: Folder below the cache. The number is to be raised when the same file would be told differently.
 FOLDER: Final = "index"
-_VERSION: Final = 1
+_VERSION: Final = 2
 _SETTLED: Final = 2 * 10**9
 _SCHEMA: Final = pa.schema(
     [

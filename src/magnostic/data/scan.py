@@ -109,10 +109,13 @@ def decode(path: Path, scratch: png.Scratch | None = None) -> NDArray[np.uint8]:
 
 
 def pixel_hash(pixels: NDArray[np.uint8]) -> str:
-    """BLAKE2b-128 of shape and pixels (uint8 [H, W, 3]), hex."""
-    digest = hashlib.blake2b("x".join(map(str, pixels.shape)).encode(), digest_size=16)
+    """The first 128 bits of the SHA-256 of shape and pixels (uint8 [H, W, 3]), hex.
+
+    Processors have instructions for SHA-256, which make it twice as fast as BLAKE2b.
+    """
+    digest = hashlib.sha256("x".join(map(str, pixels.shape)).encode())
     digest.update(np.ascontiguousarray(pixels).data)
-    return digest.hexdigest()
+    return digest.hexdigest()[:32]
 
 
 @dataclass(frozen=True)
