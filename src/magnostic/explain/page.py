@@ -243,5 +243,6 @@ def _curves(curves: Sequence[Faithfulness], folder: Path) -> Picture:
             "faithfulness",
             "Mean deletion and insertion curves of maps and of random maps",
             "The explained class's probability before calibration, mean of "
-            f"{len(curves)} {photographs}. A good map falls early in deletion and rises early in insertion.",
+            f"{len(curves)} {photographs}. A good map falls early in deletion and rises early in "
+            "insertion.",
         )
