@@ -142,7 +142,7 @@ def write_page(
 def _sentences(record: Mapping[str, Any]) -> list[str]:
     found = []
     target, predicted = record["target"], record["y_pred"]
-    told = f"Predicted {words.class_name(predicted)}, calibrated probability "
+    told = f"Predicted {words.class_name(predicted)}, stated probability "
     told += f"{record['confidence']:.2f}. "
     told += (
         "Explained: that class"
@@ -242,6 +242,7 @@ def _curves(curves: Sequence[Faithfulness], folder: Path) -> Picture:
             folder,
             "faithfulness",
             "Mean deletion and insertion curves of maps and of random maps",
-            f"The explained class's probability before calibration, mean of {len(curves)} {photographs}. "
-            "A good map falls early in deletion and rises early in insertion.",
+            "The explained class's probability before calibration, mean of "
+            f"{len(curves)} {photographs}. A good map falls early in deletion and rises early in "
+            "insertion.",
         )
