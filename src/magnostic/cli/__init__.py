@@ -45,6 +45,7 @@ _VERBS = {
     "export": "Write a run's model for ONNX Runtime, OpenVINO or TorchScript, checked.",
     "robustness": "Test a run's models on shifted photographs: stain, light, blur, JPEG, zoom.",
     "report": "Write the report of a run again.",
+    "card": "Write the model card of a run again.",
     "ui": "Look at runs in a browser: list, reports, comparisons, errors with photographs.",
     "cache": "List or remove what is kept for later runs: decoded photographs, features.",
     "phantom": "Write synthetic photographs in the BreakHis tree.",
