@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from magnostic.data.phantom.arrange import arrange
 from magnostic.data.phantom.cells import Cells, epithelium, join, red_cells, stroma
@@ -166,6 +167,14 @@ def render_field(
         raise BadInput(f"magnification {magnification} is none of {list(MICRONS_PER_PIXEL)}")
     if field < 0:
         raise BadInput(f"field is {field}; fields count from 0")
+    # Products of matrices round differently on another number of threads.
+    with threadpool_limits(1, "blas"):
+        return _render(slide, magnification, field, seed, effect, stain)
+
+
+def _render(
+    slide: Slide, magnification: int, field: int, seed: int, effect: float, stain: Stain
+) -> Field:
     here = place(slide, field, seed)
     plane, c = here.plane, here.cytology
     look = field_appearance(slide, field, magnification, seed, effect, stain)
