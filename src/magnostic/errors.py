@@ -20,6 +20,10 @@ class RunFailed(MagnosticError):
     """A run that had started could not go on (disk, memory, a diverging loss)."""
 
 
+class FetchError(RunFailed):
+    """A download that failed, or that brought something else than what was asked for."""
+
+
 class BadInput(MagnosticError):
     """What was given cannot be used: a path, a file, a table, an option."""
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+import magnostic
 from magnostic import recipe_file
 from magnostic.cli import main
 from magnostic.data import Images, phantom
@@ -24,7 +25,7 @@ def call(*arguments: object) -> int:
 
 
 VERBS = (
-    *("index", "audit", "train", "study", "report", "compare", "robustness"),
+    *("index", "audit", "train", "study", "report", "card", "compare", "robustness"),
     *("cache", "phantom", "demo", "recipes", "models", "doctor"),
 )
 
@@ -75,6 +76,17 @@ def test_train_audit_report(
     assert (again / "report.html").read_bytes() == (run / "report.html").read_bytes()
     assert list((again / "figures").glob("*.pdf"))
     assert len(pd.read_csv(next((again / "tables").glob("*.csv"))))
+    capsys.readouterr()
+    assert call("card", run, "-o", tmp_path / "card.md") == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'card.md'}\n"
+    card = (tmp_path / "card.md").read_text(encoding="utf-8")
+    assert card == (run / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert f'digest == "{magnostic.load(run).about.digest}"' in card
+    assert "The folder of the run is enough" in card
+    assert call("card", run / "patient" / "r0f0") == 0, "a child, whose figures have no intervals"
+    of_child = (run / "patient" / "r0f0" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "reads its encoder from the run" in of_child
+    assert call("card", tmp_path / "nowhere") == 2
 
 
 def test_a_manifest_with_names_and_labels_of_its_own(tiny_breakhis: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import safetensors.torch
+from huggingface_hub import ModelCard
 from PIL import Image
 
 from magnostic import recipe_file as recipes
@@ -96,6 +97,7 @@ def test_every_system_runs_on_real_images(
     images = retinas if path.stem.startswith("aptos2019") else some_real
     out = run(recipes.load(path), images, tmp_path / "run")
     assert (out / "report.html").stat().st_size > 10_000
+    assert ModelCard.load(out / "MODEL_CARD.md").data.eval_results
     children = read_json(out / "run.json").get("children", [{"path": "."}])
     for child in children:
         assert {p.name for p in (out / child["path"]).iterdir()} >= CHILD_FILES

@@ -34,6 +34,7 @@ app = App(
     ),
 )
 _VERBS = {
+    "fetch": "Fetch BreakHis, checked name by name; goes on where it was interrupted.",
     "index": "Read a data set and print what it holds, beside the paper's Table I.",
     "audit": "Check a data set, a split or a run for what makes results wrong or flattering.",
     "train": "Carry out a recipe: model, predictions, audit and report in one run folder.",
@@ -41,9 +42,12 @@ _VERBS = {
     "compare": "Say which of two or more runs is better on the same images, and how sure that is.",
     "predict": "Predict photographs with a run: class, probabilities, set, review flag.",
     "slide": "Predict whole slides or large images: tiles, heat maps, QuPath.",
+    "explain": "Show what a run's predictions rest on: overlays, nearest cases, faithfulness.",
     "export": "Write a run's model for ONNX Runtime, OpenVINO or TorchScript, checked.",
     "robustness": "Test a run's models on shifted photographs: stain, light, blur, JPEG, zoom.",
     "report": "Write the report of a run again.",
+    "card": "Write the model card of a run again.",
+    "ui": "Look at runs in a browser: list, reports, comparisons, errors with photographs.",
     "cache": "List or remove what is kept for later runs: decoded photographs, features.",
     "phantom": "Write synthetic photographs in the BreakHis tree.",
     "demo": "The main job on the phantom, with nothing to download.",

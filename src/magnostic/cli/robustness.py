@@ -49,7 +49,7 @@ def robustness(
     from magnostic.files import read_object
     from magnostic.preprocess.shifts import SHIFTS
     from magnostic.progress import say
-    from magnostic.report import write_report, write_study
+    from magnostic.report import write_card, write_report, write_study
     from magnostic.train.robustness import is_measured, measure_run
 
     names = _listed(shifts) or list(SHIFTS)
@@ -81,6 +81,7 @@ def robustness(
             say(f"[{number}/{len(folders)}] {folder.name}")
         if not (is_study and is_measured(folder, names, levels, chosen)):
             measure_run(folder, images, names, levels, chosen)
+            write_card(folder)
             write_report(folder)
     if is_study:
         print(f"report: {write_study(run)}")

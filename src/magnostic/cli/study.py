@@ -130,7 +130,6 @@ def _print_records(records: Sequence[Record], folder: Path) -> None:
     from rich.table import Table
 
     from magnostic.cli.console import console
-    from magnostic.cli.table import with_interval
     from magnostic.files import read_json
     from magnostic.report import words
 
@@ -148,7 +147,7 @@ def _print_records(records: Sequence[Record], folder: Path) -> None:
     for record in (r for r in records if r.status == "done"):
         found = results[record.path]
         cells = (
-            with_interval(found[name]["overall"]["accuracy"]) if name in found else ""
+            words.with_interval(found[name]["overall"]["accuracy"]) if name in found else ""
             for name in protocols
         )
         table.add_row(record.key, record.task, *cells)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from magnostic.files import read_json
+from magnostic.report.words import number, with_interval
 
 #: Loosest first, with what stands on one side only.
 _APART = {
@@ -47,13 +47,3 @@ def print_results(run: Path) -> None:
         advice = "add --split.protocols random,patient" if known else "add patients to the data"
         print(f"Patients may stand on both sides here; for the honest figure {advice}")
     print(f"report: {run / 'report.html'}")
-
-
-def number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
-
-
-def with_interval(metric: dict[str, Any]) -> str:
-    if metric.get("low") is None:
-        return number(metric["estimate"])
-    return f"{number(metric['estimate'])} ({number(metric['low'])} to {number(metric['high'])})"

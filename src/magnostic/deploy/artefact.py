@@ -15,14 +15,16 @@ from typing import Any, Final
 
 from magnostic.data.fit import Fit, Size
 from magnostic.data.images import Task
-from magnostic.errors import BadInput, WeightsError
+from magnostic.errors import WeightsError
 from magnostic.files import read_object
 from magnostic.models import classifier
 from magnostic.models.classifier import Classifier, Spec
+from magnostic.stored import CALIBRATION as CALIBRATION
+from magnostic.stored import digest, rules_of
+from magnostic.stored import folders_for_use as folders_for_use
 
 #: Marks the folder of an exported model.
 EXPORT: Final = "export.json"
-CALIBRATION: Final = "calibration.json"
 
 
 @dataclass(frozen=True)
@@ -56,24 +58,6 @@ class About:
     digest: str
 
 
-def folders_for_use(run: Path) -> list[Path]:
-    """Folders of the models that a run means for use.
-
-    Raises BadInput where the folder is no finished run.
-    """
-    if not (run / "run.json").is_file():
-        if (run / "model.json").is_file():  # one model of a run, such as RUN/final
-            return [run]
-        if (run / "study.json").is_file():
-            raise BadInput(f"{run}: is a study; give one of the runs in {run / 'runs'}")
-        what = "holds no finished run (run.json)" if run.is_dir() else "no such folder"
-        raise BadInput(f"{run}: {what}; give the folder that `magnostic train … --out` wrote")
-    use = read_object(run / "run.json").get("model_for_use")
-    if not isinstance(use, list) or not use or not all(isinstance(name, str) for name in use):
-        raise BadInput(f"{run / 'run.json'}: names no model for use; train the run again")
-    return [run / name for name in use]
-
-
 def load_members(run: Path) -> tuple[About, list[Member]]:
     """Every network that a run means for use, with what they have in common.
 
@@ -88,7 +72,7 @@ def load_members(run: Path) -> tuple[About, list[Member]]:
                 f"{member.folder}: other classes or input than {members[0].folder}; they cannot be "
                 "averaged. Train the run again"
             )
-    rules = _of_rules(run)
+    rules = rules_of(run)
     about = About(
         name=_name(rules),
         classes=tuple(first.classes),
@@ -96,18 +80,9 @@ def load_members(run: Path) -> tuple[About, list[Member]]:
         size=first.size,
         fit=first.fit,
         calibration=read_calibration(rules),
-        digest=_digest(rules, members),
+        digest=digest(rules, [(m.folder, m.spec.backbone_file) for m in members]),
     )
     return about, members
-
-
-def _of_rules(run: Path) -> Path:
-    """Where the rules of a model lie: beside it, or in the run that has it alone for use."""
-    parent = run.resolve().parent
-    if (run / "run.json").is_file() or not (parent / "run.json").is_file():
-        return run
-    alone = read_object(parent / "run.json").get("model_for_use") == [run.resolve().name]
-    return parent if alone else run
 
 
 def read_calibration(folder: Path) -> dict[str, Any] | None:
@@ -124,23 +99,6 @@ def _name(run: Path) -> str:
         if line.startswith("name:"):
             return line.removeprefix("name:").strip()
     return run.name
-
-
-def _digest(rules: Path, members: list[Member]) -> str:
-    """Over every file that decides a prediction; ``rules`` is the folder of the calibration."""
-    digest = hashlib.blake2b(digest_size=16)
-    files = []
-    for member in members:
-        files += [member.folder / "model.json", member.folder / "model.safetensors"]
-        if member.spec.backbone_file is not None:
-            files.append(member.folder / member.spec.backbone_file)
-        files.append(member.folder / "reference.safetensors")
-    files.append(rules / CALIBRATION)
-    for path in files:
-        if path.is_file():
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
 
 
 def is_export(folder: Path) -> bool:

@@ -9,8 +9,9 @@ farther from everything known than 99 of 100 training images are.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -31,15 +32,43 @@ _CHUNK: Final = 2**24
 Vectors = NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class Neighbour:
+    """A training image near to a photograph.
+
+    Attributes:
+        image_id, label, slide_id, magnification: as the run knew them; None where unknown.
+        distance: in the unit above; NaN where there is none.
+        pixel_hash: of its decoded pixels, by which it is found again in a data set.
+    """
+
+    image_id: str
+    label: str
+    slide_id: str | None
+    magnification: int | None
+    distance: float
+    pixel_hash: str
+
+
 class Reference:
     """Training images in feature space.
 
     Args:
         features: [M, D], M >= 2.
         groups: [M], what must differ between an image and its neighbour when the unit is measured.
+        table: [M] rows of ``reference.parquet``, which neighbours are named by.
+        thumbnails: uint8 [M, 64, 64, 3], where the recipe kept them.
     """
 
-    def __init__(self, features: NDArray[np.floating], groups: NDArray[np.intp]) -> None:
+    def __init__(
+        self,
+        features: NDArray[np.floating],
+        groups: NDArray[np.intp],
+        table: pd.DataFrame | None = None,
+        thumbnails: NDArray[np.uint8] | None = None,
+    ) -> None:
+        self._table = table
+        self._thumbnails = thumbnails
         values = features.astype(np.float32)
         self._shift = values.mean(axis=0, dtype=np.float64).astype(np.float32)
         spread = values.std(axis=0, dtype=np.float64)
@@ -53,6 +82,9 @@ class Reference:
         within = within[np.isfinite(within)]
         self._unit = float(np.percentile(within, _PERCENTILE)) if len(within) else float("nan")
 
+    def __len__(self) -> int:
+        return len(self._known)
+
     def distance(self, features: Vectors) -> NDArray[np.float32]:
         """Distances of [N, D] in the unit above, float32 [N]; NaN where there is no unit."""
         if not self._unit > 0:
@@ -60,6 +92,43 @@ class Reference:
         scaled = (features.astype(np.float32) - self._shift) * self._scale
         found: NDArray[np.float32] = (self._distances(scaled) / self._unit).astype(np.float32)
         return found
+
+    def nearest(self, features: Vectors, k: int) -> list[list[Neighbour]]:
+        """The k nearest training images of each of [N, D], nearest first, the earlier of equals.
+
+        The first one's distance is :meth:`distance`. There are fewer where fewer are known.
+        Raises ValueError for a reference without a table.
+        """
+        if self._table is None:
+            raise ValueError("these training images have no names")
+        scaled = (features.astype(np.float32) - self._shift) * self._scale
+        unit = self._unit if self._unit > 0 else float("nan")
+        found = []
+        for vector in scaled:  # one at a time: differences are exact where products round
+            distance = np.sqrt(np.square(self._known - vector).sum(axis=1, dtype=np.float64))
+            rows = np.argsort(distance, kind="stable")[:k]
+            found.append([self._named(int(row), float(distance[row] / unit)) for row in rows])
+        return found
+
+    def thumbnail(self, image_id: str) -> NDArray[np.uint8] | None:
+        """A training image, uint8 [64, 64, 3], where thumbnails were kept."""
+        if self._thumbnails is None or self._table is None:
+            return None
+        rows = np.flatnonzero((self._table["image_id"] == image_id).to_numpy())
+        return self._thumbnails[rows[0]] if len(rows) else None
+
+    def _named(self, row: int, distance: float) -> Neighbour:
+        assert self._table is not None
+        of = self._table.iloc[row]
+        magnification = _known(of["magnification"])
+        return Neighbour(
+            str(of["image_id"]),
+            str(of["y"]),
+            _known(of["slide_id"]),
+            None if magnification is None else int(magnification),
+            distance,
+            str(of["pixel_hash"]),
+        )
 
     def _distances(
         self,
@@ -90,7 +159,8 @@ def read(folder: Path) -> Reference | None:
     if not path.is_file() or not table_path.is_file():
         return None
     try:
-        features = safetensors.numpy.load_file(path)["features"]
+        kept = safetensors.numpy.load_file(path)
+        features, thumbnails = kept["features"], kept.get("thumbnails")
         table = pd.read_parquet(table_path)
         groups = _groups(table)
     except (OSError, KeyError, ValueError, safetensors.SafetensorError) as error:
@@ -102,7 +172,12 @@ def read(folder: Path) -> Reference | None:
         )
     if len(features) < 2:
         return None
-    return Reference(features, groups)
+    return Reference(features, groups, table, thumbnails)
+
+
+def _known(value: Any) -> Any:
+    """A cell of a table; None where it is missing."""
+    return None if pd.isna(value) else value
 
 
 def _groups(table: pd.DataFrame) -> NDArray[np.intp]:

@@ -89,11 +89,26 @@ class Network(Encoder):
         return rows.reshape(-1, height, width, 3).permute(0, 3, 1, 2)
 
     def forward(self, images: Tensor) -> Tensor:
-        inputs, backbone = self.normalize(images), self.backbone
+        return self.pool(self.encode(self.normalize(images)))
+
+    def encode(self, inputs: Tensor) -> Tensor | list[Tensor]:
+        """What the backbone gives before pooling, of float32 [N, 3, S, S] as normalized.
+
+        Maps or tokens, as the backbone has them; for ``multi-level`` the maps [N, C, h, w] of
+        every stage.
+        """
+        backbone = self.backbone
         if self.features == "multi-level":
-            maps = backbone.forward_intermediates(inputs, intermediates_only=True)  # type: ignore[operator]
-            return torch.cat([m.float().mean(dim=(2, 3)) for m in maps], dim=1)
-        encoded = backbone.forward_features(inputs)  # type: ignore[operator]
+            maps: list[Tensor] = backbone.forward_intermediates(inputs, intermediates_only=True)  # type: ignore[operator]
+            return maps
+        encoded: Tensor = backbone.forward_features(inputs)  # type: ignore[operator]
+        return encoded
+
+    def pool(self, encoded: Tensor | list[Tensor]) -> Tensor:
+        """From what :meth:`encode` gives to float32 [N, width]."""
+        if isinstance(encoded, list):
+            return torch.cat([m.float().mean(dim=(2, 3)) for m in encoded], dim=1)
+        backbone = self.backbone
         if self.features == "token+mean":
             patches = encoded[:, backbone.num_prefix_tokens :]
             return torch.cat([encoded[:, 0], patches.mean(dim=1)], dim=1).float()

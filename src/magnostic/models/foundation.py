@@ -35,7 +35,8 @@ _LUNIT: Final[tuple[Statistics, Statistics]] = (
     (0.70322989, 0.53606487, 0.66096631),
     (0.21716536, 0.26081574, 0.20723464),
 )
-_NON_COMMERCIAL: Final = "CC BY-NC-ND 4.0"
+#: Of many of them.
+NON_COMMERCIAL: Final = "CC BY-NC-ND 4.0"
 _SWIGLU: Final = {"mlp_layer": "SwiGLUPacked", "act_layer": "silu"}
 
 
@@ -79,7 +80,7 @@ MODELS: Final = (
     Foundation(
         "uni", "MahmoodLab/UNI", "vit_large_patch16_224",
         {"init_values": 1e-5, "dynamic_img_size": True}, _IMAGENET, 1024,
-        _NON_COMMERCIAL, True,
+        NON_COMMERCIAL, True,
         "Chen et al., Nature Medicine 30, 2024, doi:10.1038/s41591-024-02857-3",
     ),
     Foundation(
@@ -89,7 +90,7 @@ MODELS: Final = (
             "mlp_ratio": 5.33334, "init_values": 1e-5, "no_embed_class": True, "reg_tokens": 8,
             **_SWIGLU, "dynamic_img_size": True,
         },
-        _IMAGENET, 1536, _NON_COMMERCIAL, True,
+        _IMAGENET, 1536, NON_COMMERCIAL, True,
         "Chen et al., Nature Medicine 30, 2024, doi:10.1038/s41591-024-02857-3",
     ),
     Foundation(
@@ -108,7 +109,7 @@ MODELS: Final = (
             "img_size": 224, "init_values": 1e-5, "mlp_ratio": 5.3375, "global_pool": "",
             "reg_tokens": 4, **_SWIGLU, "dynamic_img_size": True,
         },
-        _IMAGENET, 2560, _NON_COMMERCIAL, True,
+        _IMAGENET, 2560, NON_COMMERCIAL, True,
         "Zimmermann et al., 2024, arXiv:2408.00738", features="token+mean",
     ),
     Foundation(
@@ -118,7 +119,7 @@ MODELS: Final = (
     ),
     Foundation(
         "h-optimus-1", "bioptimus/H-optimus-1", "vit_giant_patch14_reg4_dinov2",
-        {"img_size": 224, "init_values": 1e-5}, _BIOPTIMUS, 1536, _NON_COMMERCIAL, True,
+        {"img_size": 224, "init_values": 1e-5}, _BIOPTIMUS, 1536, NON_COMMERCIAL, True,
         "Bioptimus, H-optimus-1, 2025, huggingface.co/bioptimus/H-optimus-1",
     ),
     Foundation(
@@ -154,7 +155,7 @@ MODELS: Final = (
     Foundation(
         "mstar", "Wangyh/mSTAR", "vit_large_patch16_224",
         {"init_values": 1e-5, "dynamic_img_size": True}, _IMAGENET, 1024,
-        _NON_COMMERCIAL, True, "Xu et al., 2024, arXiv:2407.15362",
+        NON_COMMERCIAL, True, "Xu et al., 2024, arXiv:2407.15362",
     ),
 )  # fmt: skip
 

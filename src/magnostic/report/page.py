@@ -69,7 +69,7 @@ def _build(run: RunFolder, pictures: Path, prevalence: float | None) -> dict[str
     metrics = run.metrics
     names = words.ordered(metrics["protocols"])
     curves_found = [curves.learning(run.children, name, pictures) for name in names]
-    changed, description = _description(run.recipe)
+    changed, description = described(run.recipe)
     of_paper = str(run.recipe.get("name", "")).startswith("nishio2024")
     return {
         "title": run.recipe.get("name") or "run",
@@ -99,8 +99,8 @@ def _build(run: RunFolder, pictures: Path, prevalence: float | None) -> dict[str
         "checklists": checklists.checklists(run),
         "outside": run.run.get("source") if run.run.get("kind") == "outside" else None,
         "recipe": words.without_machine(_yaml(run.recipe)),
-        "environment": _flat(run.environment),
-        "provenance": _flat(run.provenance),
+        "environment": flat(run.environment),
+        "provenance": flat(run.provenance),
         "use_note": run.run.get("model_for_use_note") or "",
         "parent": run.run.get("kind") == "parent",
         "glossary": _glossary(run),
@@ -125,7 +125,7 @@ def _gap_pictures(run: RunFolder, pictures: Path) -> list[Picture]:
     return [picture for picture in drawn if picture]
 
 
-def _description(recipe: Mapping[str, Any]) -> tuple[str, str]:
+def described(recipe: Mapping[str, Any]) -> tuple[str, str]:
     """What was changed on the command line, and the recipe's prose, which does not know of it."""
     text = words.without_machine(str(recipe.get("description") or "")).strip()
     if not text.startswith(_CHANGED):
@@ -187,13 +187,13 @@ def _printed(run: RunFolder) -> list[Table]:
     ]
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     """Nested settings as pairs; long lists are cut with their length named."""
     pairs: list[tuple[str, str]] = []
     for key, value in values.items():
         name = f"{prefix}{key}"
         if isinstance(value, Mapping):
-            pairs += _flat(value, f"{name}.")
+            pairs += flat(value, f"{name}.")
         elif isinstance(value, list | tuple):
             shown = ", ".join(map(str, value[:12]))
             more = f", … ({len(value)} in all)" if len(value) > 12 else ""

@@ -63,12 +63,12 @@ GLOSSARY: Final = (
 
 
 def section(
-    run: RunFolder, name: str, folder: Path, prevalence: float | None
+    run: RunFolder, name: str, folder: Path | None, prevalence: float | None
 ) -> dict[str, Any] | None:
     """What the template shows of one protocol; None for a run that holds no such figures.
 
     Args:
-        folder: where drawings are written.
+        folder: where drawings are written; None: nothing is drawn.
         prevalence: share of positive images for which predictive values are given besides that of
             the test images.
     """
@@ -78,7 +78,7 @@ def section(
     # Patients that the models know are drawn where there are no others.
     shown = found["patients"] == "new" or len(run.metrics["protocols"]) == 1
     kinds = (figures.reliability, figures.risk_coverage, figures.set_sizes)
-    drawn = [draw(run.metrics, name, folder) for draw in kinds] if shown else []
+    drawn = [draw(run.metrics, name, folder) for draw in kinds] if shown and folder else []
     return {
         "how": _how(found),
         "pictures": [picture for picture in drawn if picture],
@@ -328,14 +328,14 @@ def _abstention(found: Mapping[str, Any]) -> str:
     if not rule["certifiable"]:
         return (
             f"Abstention is not certifiable: with so few calibration {unit}s, wrong answers cannot "
-            f"be bounded by {target} of a {unit}'s images."
+            f"be bounded by {target} of one {unit}'s images."
         )
     if found["selective"]["risk"]["estimate"] == 0:
         return ""
     answered, risk = rule["answered"], rule["risk"]
     of_these = "" if risk["estimate"] is None else f"; {_percent(risk)} of these are wrong"
     return (
-        f"Abstention that keeps wrong answers within {target} of a {unit}'s images answers "
+        f"Abstention that keeps wrong answers within {target} of one {unit}'s images answers "
         f"{_percent(answered)} of the images (confidence above "
         f"{_spread(rule['thresholds'], 3)}){of_these}. Answered wrongly, mean over {unit}s: "
         f"{_percent(rule['answered_wrong'])}."

@@ -104,7 +104,7 @@ def set_sizes(metrics: Mapping[str, Any], name: str, folder: Path) -> Picture | 
         for k, entry in enumerate(entries):
             sizes = np.array(entry["sizes"], dtype=float)
             any_image = entry["unit"] == IMAGE
-            label = f"for any image of a {unit}" if any_image else f"for all images of a {unit}"
+            label = f"for any image of one {unit}" if any_image else f"for all images of one {unit}"
             place = np.arange(1, n + 1) + (k - (len(entries) - 1) / 2) * width
             axes.bar(place, sizes / sizes.sum(), 0.92 * width, color=SKY if any_image else BLUE,
                      label=label)  # fmt: skip

@@ -184,6 +184,18 @@ def interval(metric: Mapping[str, Any], digits: int = 3, between: str = "–") -
     return f"({share(metric['low'], digits)}{between}{share(metric['high'], digits)})"
 
 
+def number(value: float | None) -> str:
+    """``0.412``: a share as terminals and comparisons print it."""
+    return MISSING if value is None else f"{value:.3f}"
+
+
+def with_interval(metric: Mapping[str, Any]) -> str:
+    """``0.412 (0.330 to 0.498)``."""
+    if metric.get("low") is None:
+        return number(metric["estimate"])
+    return f"{number(metric['estimate'])} ({number(metric['low'])} to {number(metric['high'])})"
+
+
 def level(confidence: float) -> str:
     """``95%`` from 0.95."""
     return f"{100 * confidence:.6g}%"

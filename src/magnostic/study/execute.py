@@ -19,7 +19,7 @@ from magnostic.errors import BadInput, DataError, LeakError, MagnosticError, Spl
 from magnostic.files import read_object, write_json, write_text
 from magnostic.progress import say
 from magnostic.recipe import Recipe
-from magnostic.report import write_report
+from magnostic.report import write_card, write_report
 from magnostic.study.expand import Entry
 from magnostic.study.place import Placed, place
 from magnostic.study.schema import Study
@@ -166,6 +166,7 @@ def _carry_out(item: Placed, images: Images, out: Path, note: Callable[..., None
     note("running")
     try:
         if item.finished(out):  # stopped between its last two files
+            write_card(folder)
             write_report(folder)
         else:
             if not (folder / "identity.json").is_file():  # stopped before it had begun

@@ -19,7 +19,7 @@ from magnostic.evaluate.summary import summarize
 from magnostic.files import read_json, write_json, write_text
 from magnostic.progress import say
 from magnostic.recipe import Finetune, Probe, Recipe
-from magnostic.report import write_report
+from magnostic.report import write_card, write_report
 from magnostic.splits.table import Folds, Parts
 from magnostic.train import calibrate, checkpoint, child, controls, device, fit, reference
 from magnostic.train.environment import environment
@@ -75,6 +75,7 @@ def run(recipe: Recipe, images: Images, out: Path, *, resume: bool = False) -> P
         for_use = single or (job.protocol == strictest and not isinstance(recipe.train, Probe))
         chosen[job] = _child(experiment, job, parts, folder, single, shared, for_use)
     if single:
+        write_card(out)
         write_report(out)
     else:
         models = [job for job in jobs if job.protocol == strictest]
@@ -229,6 +230,7 @@ def _parent(
     }
     audit.write_audit(out, audit.audit_run(out, experiment.images, description))
     write_json(out / "run.json", description)
+    write_card(out)
     write_report(out)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from magnostic.data.phantom import MICRONS_PER_PIXEL, STRUCTURES, phantom_slides, render_field
 from magnostic.data.phantom.arrange import HEIGHT, WIDTH
@@ -12,6 +13,7 @@ from magnostic.data.phantom.draw import draw_bodies
 from magnostic.data.phantom.plane import FAR, GRID, Plane, signed_distance
 from magnostic.data.phantom.render import MUCIN, NUCLEUS, place
 from magnostic.data.phantom.view import View
+from magnostic.data.phantom.write import shown_slide
 from magnostic.errors import BadInput
 from magnostic.taxonomy import CODES
 
@@ -98,3 +100,16 @@ def test_the_patient_effect_changes_colour_and_leaves_the_tissue() -> None:
 def test_bad_arguments_are_named(magnification: int, field: int) -> None:
     with pytest.raises(BadInput, match=r"magnification|field"):
         render_field(SLIDES["A"], magnification, field)
+
+
+def test_threads_change_no_pixel() -> None:
+    # A photograph of which two values differed by one grey level on one thread and two.
+    slides = phantom_slides(0, 8)
+    slide = next(s for s in slides if (s.code, s.slide_id) == ("MC", "14-31007CD"))
+    shown = shown_slide(slide, 0, 3)
+    drawn = []
+    for threads in (1, 2):
+        place.cache_clear()
+        with threadpool_limits(threads, "blas"):
+            drawn.append(render_field(shown, 40, 0, 0).rgb)
+    assert np.array_equal(*drawn)

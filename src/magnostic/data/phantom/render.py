@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from magnostic.data.phantom.arrange import arrange
 from magnostic.data.phantom.cells import Cells, epithelium, join, red_cells, stroma
@@ -49,10 +50,13 @@ STRUCTURES: Final = (
 @dataclass(frozen=True)
 class Field:
     """One synthetic photograph. ``rgb`` uint8 [460, 700, 3]; ``structure`` uint8 [460, 700],
-    an index into STRUCTURES for each pixel."""
+    an index into STRUCTURES for each pixel; ``gland`` bool [460, 700]: within the basement
+    membrane of a gland, duct, nest or papilla, its lumen included, or an epithelial cell by itself.
+    """
 
     rgb: npt.NDArray[np.uint8]
     structure: npt.NDArray[np.uint8]
+    gland: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -163,6 +167,14 @@ def render_field(
         raise BadInput(f"magnification {magnification} is none of {list(MICRONS_PER_PIXEL)}")
     if field < 0:
         raise BadInput(f"field is {field}; fields count from 0")
+    # Products of matrices round differently on another number of threads.
+    with threadpool_limits(1, "blas"):
+        return _render(slide, magnification, field, seed, effect, stain)
+
+
+def _render(
+    slide: Slide, magnification: int, field: int, seed: int, effect: float, stain: Stain
+) -> Field:
     here = place(slide, field, seed)
     plane, c = here.plane, here.cytology
     look = field_appearance(slide, field, magnification, seed, effect, stain)
@@ -222,4 +234,5 @@ def render_field(
     drift = np.exp(tissue.normal(0, 0.14, 2) + camera.normal(0, 0.05, 2)).astype(np.float32)
     blue *= thickness * np.float32(look.haematoxylin) * drift[0]
     eosin *= thickness * np.float32(look.eosin) * drift[1]
-    return Field(photograph(blue.clip(0), eosin.clip(0), look, camera), layers.structure)
+    rgb = photograph(blue.clip(0), eosin.clip(0), look, camera)
+    return Field(rgb, layers.structure, inside > 0.5)

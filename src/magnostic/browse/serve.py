@@ -1,0 +1,120 @@
+"""The browser as a server: one socket, one process, an end on SIGINT or SIGTERM."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import ipaddress
+import signal
+import socket
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+from magnostic.browse import find
+from magnostic.browse.browser import Browser
+from magnostic.browse.photographs import DataSet
+from magnostic.data.read import read_sets
+from magnostic.errors import BadInput, DataError, MissingExtra
+from magnostic.progress import say
+
+#: Seconds that answers under way have to end in.
+_GRACE: Final = 5
+_BACKLOG: Final = 128
+
+
+def data_sets(sources: Sequence[Path]) -> list[DataSet]:
+    """The data sets given, each by itself, and all as one where they can be merged.
+
+    Bad files are left out: a run that has them says so itself.
+    """
+    sets = [DataSet(source.name, read_sets([source], on_bad="skip")) for source in sources]
+    if len(sets) > 1:
+        # Runs on merged data know their images by names of the merged set.
+        with contextlib.suppress(DataError):
+            sets.append(DataSet("the merged data sets", read_sets(sources, on_bad="skip")))
+    return sets
+
+
+def serve(roots: Sequence[Path], data: Sequence[Path], host: str, port: int) -> None:
+    """Serve the pages until interrupted; prints their address on standard output.
+
+    Args:
+        roots: folders to look for runs in.
+        data: data sets to look for photographs in.
+        host: name or address to listen at.
+        port: 0 for any that is free.
+
+    Raises:
+        BadInput: a folder or data set cannot be read, or the address not be listened at.
+        MissingExtra: the libraries of ``[serve]`` are not installed.
+    """
+    try:
+        import uvicorn
+
+        from magnostic.browse.app import make_app, names_of
+    except ModuleNotFoundError as error:
+        raise MissingExtra("serve", error.name or "fastapi") from None
+    folders = find.check(roots)
+    with listen(host, port) as bound:
+        browser = Browser(folders, data_sets(data))
+        app = make_app(browser, names_of(host))
+        server = uvicorn.Server(
+            uvicorn.Config(
+                app, log_level="warning", access_log=False, server_header=False,
+                timeout_graceful_shutdown=_GRACE,
+            )
+        )  # fmt: skip
+        if not _loopback(bound):
+            say(f"listening at {host}: whoever can reach this machine can see runs and photographs")
+        print(f"magnostic ui: {address(bound, host)} (Ctrl+C ends it)", flush=True)
+        with _own_signals():
+            server.run(sockets=[bound])
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A bound socket. BadInput says why there can be none."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        raise BadInput(f"--host {host}: {error.strerror}; give a name of this machine") from None
+    family, _, _, _, where = found[0]
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind(where)
+        bound.listen(_BACKLOG)
+    except (OSError, OverflowError) as error:
+        bound.close()
+        if getattr(error, "errno", None) == errno.EADDRINUSE:
+            told = f"port {port} of {host} is in use; choose another with --port, or --port 0"
+            raise BadInput(told) from None
+        reason = getattr(error, "strerror", None) or error
+        raise BadInput(f"{host}, port {port}: {reason}; choose others (--host, --port)") from None
+    return bound
+
+
+def address(bound: socket.socket, host: str) -> str:
+    """The page's address as a browser takes it."""
+    port = bound.getsockname()[1]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+
+
+def _loopback(bound: socket.socket) -> bool:
+    return ipaddress.ip_address(str(bound.getsockname()[0]).partition("%")[0]).is_loopback
+
+
+@contextlib.contextmanager
+def _own_signals() -> Iterator[None]:
+    """Let the server end by itself: it passes on what stopped it, which would end the process."""
+
+    def taken(_: int, __: FrameType | None) -> None:
+        """The server has ended by the signal already."""
+
+    before = {number: signal.signal(number, taken) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,65 @@
+"""Which files of a run are its model for use, and one digest over all that decide a prediction.
+
+Read from the folder alone and without torch, so that a card can name the model that it describes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from magnostic.errors import BadInput
+from magnostic.files import read_object
+
+CALIBRATION: Final = "calibration.json"
+
+
+def folders_for_use(run: Path) -> list[Path]:
+    """Folders of the models that a run means for use.
+
+    Raises BadInput where the folder is no finished run.
+    """
+    if not (run / "run.json").is_file():
+        if (run / "model.json").is_file():  # one model of a run, such as RUN/final
+            return [run]
+        if (run / "study.json").is_file():
+            raise BadInput(f"{run}: is a study; give one of the runs in {run / 'runs'}")
+        what = "holds no finished run (run.json)" if run.is_dir() else "no such folder"
+        raise BadInput(f"{run}: {what}; give the folder that `magnostic train … --out` wrote")
+    use = read_object(run / "run.json").get("model_for_use")
+    if not isinstance(use, list) or not use or not all(isinstance(name, str) for name in use):
+        raise BadInput(f"{run / 'run.json'}: names no model for use; train the run again")
+    return [run / name for name in use]
+
+
+def rules_of(run: Path) -> Path:
+    """Where the rules of a model lie: beside it, or in the run that has it alone for use."""
+    parent = run.resolve().parent
+    if (run / "run.json").is_file() or not (parent / "run.json").is_file():
+        return run
+    alone = read_object(parent / "run.json").get("model_for_use") == [run.resolve().name]
+    return parent if alone else run
+
+
+def digest(rules: Path, members: Iterable[tuple[Path, str | None]]) -> str:
+    """Hex digest over every file that decides a prediction.
+
+    Args:
+        rules: the folder of the calibration.
+        members: each model's folder and its ``backbone_file``.
+    """
+    total = hashlib.blake2b(digest_size=16)
+    files = []
+    for folder, backbone_file in members:
+        files += [folder / "model.json", folder / "model.safetensors"]
+        if backbone_file is not None:
+            files.append(folder / backbone_file)
+        files.append(folder / "reference.safetensors")
+    files.append(rules / CALIBRATION)
+    for path in files:
+        if path.is_file():
+            with path.open("rb") as file:
+                total.update(hashlib.file_digest(file, "sha256").digest())
+    return total.hexdigest()
