@@ -69,7 +69,7 @@ def predict(
         raise BadInput(f"{out}: exists; choose another file (-o), or remove it")
     items = listed(images, options.mapping(column))
     predictor = load(run, engine=engine, level=level)
-    _introduce(predictor)
+    introduce(predictor)
     summary = predict_to_file(predictor, items, out, resume=resume, workers=workers)
     _report(summary)
     if strict and summary.unread:
@@ -79,7 +79,7 @@ def predict(
         )
 
 
-def _introduce(predictor: Predictor) -> None:
+def introduce(predictor: Predictor) -> None:
     from magnostic.progress import say
 
     about, rules = predictor.about, predictor.rules
