@@ -41,6 +41,7 @@ _VERBS = {
     "compare": "Say which of two or more runs is better on the same images, and how sure that is.",
     "predict": "Predict photographs with a run: class, probabilities, set, review flag.",
     "export": "Write a run's model for ONNX Runtime, OpenVINO or TorchScript, checked.",
+    "serve": "Serve a run by HTTP: an API, and a page to drop photographs on.",
     "robustness": "Test a run's models on shifted photographs: stain, light, blur, JPEG, zoom.",
     "report": "Write the report of a run again.",
     "cache": "List or remove what is kept for later runs: decoded photographs, features.",

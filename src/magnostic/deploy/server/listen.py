@@ -1,0 +1,95 @@
+"""The server on its address: started, told where it listens, and ended cleanly."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+from collections.abc import Callable, Generator
+from typing import Any, Final
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from magnostic.deploy.server.settings import Settings
+from magnostic.errors import BadInput, RunFailed
+
+#: Seconds: a connection that has sent no request; one between two requests; requests in flight
+#: when the server is told to end.
+_FIRST: Final = 10
+_KEPT: Final = 15
+_GRACE: Final = 60
+
+
+class _Protocol(H11Protocol):
+    """Gives up connections that never send a whole request line and headers."""
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self.timeout_keep_alive_task = self.loop.call_later(_FIRST, self._give_up)
+
+    def data_received(self, data: bytes) -> None:
+        timer, self.timeout_keep_alive_task = self.timeout_keep_alive_task, None
+        super().data_received(data)
+        if timer is None:
+            return
+        if self.cycle is None and not self.transport.is_closing():
+            self.timeout_keep_alive_task = timer  # bytes, but no request yet
+        else:
+            timer.cancel()
+
+    def _give_up(self) -> None:
+        if self.cycle is None and not self.transport.is_closing():
+            self.transport.close()
+
+
+class _Server(uvicorn.Server):
+    """Ends on SIGTERM and SIGINT once what is in flight is answered; the exit code stays 0."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        before = {s: signal.signal(s, self.handle_exit) for s in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def bound(settings: Settings) -> socket.socket:
+    """A socket on the address. Raises RunFailed where it is taken, BadInput where it is none."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    found = socket.socket(family)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        found.bind((settings.host, settings.port))
+    except socket.gaierror as error:
+        found.close()
+        raise BadInput(f"--host {settings.host}: {error.strerror}; give an address") from None
+    except OSError as error:
+        found.close()
+        raise RunFailed(
+            f"{settings.host} port {settings.port}: {error.strerror}; choose another --port"
+        ) from None
+    return found
+
+
+def serve(app: ASGIApp, settings: Settings, listening: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT; then finish what is in flight.
+
+    Args:
+        listening: called with the address once connections are taken.
+    """
+    listener = bound(settings)
+    host, port = listener.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    config = uvicorn.Config(
+        app, http=_Protocol, ws="none", log_level="warning", access_log=False,
+        server_header=False, timeout_keep_alive=_KEPT, timeout_graceful_shutdown=_GRACE,
+        lifespan="on",
+    )  # fmt: skip
+    server = _Server(config)
+    listening(f"http://{shown}:{port}/")
+    with listener:
+        server.run(sockets=[listener])
