@@ -4,9 +4,9 @@
 
 Each script runs alone, in a process of its own, one after another; what is named is run anew and
 the rest of the table stays as the last run left it (``bench/results/NAME.json``). The scripts
-``bootstrap_coverage``, ``conformal_coverage``, ``best_honest`` and ``phantom_patient_effect``
-measure statistics, not speed; docs/statistics.md, docs/probabilities.md, docs/best-model.md and
-docs/phantom.md hold what they print.
+``bootstrap_coverage``, ``conformal_coverage``, ``best_honest``, ``phantom_patient_effect``,
+``explain_faithful`` and ``explain_truth`` measure statistics, not speed; docs/statistics.md,
+docs/probabilities.md, docs/best-model.md, docs/phantom.md and docs/explain.md hold what they print.
 """
 
 from __future__ import annotations

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.neighbors import NearestNeighbors
 
 from magnostic.deploy.distance import Reference
 
@@ -32,3 +34,38 @@ def test_unit_and_distance(features: np.ndarray) -> None:
 def test_one_group_has_no_unit(features: np.ndarray) -> None:
     reference = Reference(features, np.zeros(60, dtype=np.intp))
     assert np.isnan(reference.distance(features.astype(np.float32))).all()
+
+
+def test_nearest_as_scikit_learn_finds_them(features: np.ndarray) -> None:
+    groups = np.arange(60) // 6
+    table = pd.DataFrame(
+        {
+            "image_id": [f"i{i}" for i in range(60)],
+            "y": ["A", "F"] * 30,
+            "slide_id": pd.array([None, *["s"] * 59], dtype=object),
+            "magnification": pd.array([pd.NA, *[40] * 59], dtype="Int16"),
+            "pixel_hash": [f"h{i}" for i in range(60)],
+        }
+    )
+    thumbnails = np.arange(60, dtype=np.uint8)[:, None, None, None].repeat(3, axis=3)
+    reference = Reference(features, groups, table, thumbnails)
+    new = np.random.default_rng(1).normal(3, 3, (9, 5)).astype(np.float32)
+    found = reference.nearest(new, 4)
+    known = features.astype(np.float64)[:, :4]
+    mean, deviation = known.mean(axis=0), known.std(axis=0)
+    search = NearestNeighbors(n_neighbors=4).fit((known - mean) / deviation)
+    distances, rows = search.kneighbors((new[:, :4] - mean) / deviation)
+    assert [[n.image_id for n in one] for one in found] == [[f"i{r}" for r in row] for row in rows]
+    unit = distances[:, 0] / reference.distance(new)
+    np.testing.assert_allclose(unit, unit[0], rtol=1e-4)
+    in_units = np.array([[n.distance for n in one] for one in found])
+    np.testing.assert_allclose(in_units, distances / unit[0], rtol=1e-4)
+    (itself,) = reference.nearest(features[:1].astype(np.float32), 1)[0]
+    assert (itself.image_id, itself.slide_id, itself.magnification) == ("i0", None, None)
+    assert itself.distance == pytest.approx(0, abs=1e-6)
+    assert (itself.label, itself.pixel_hash) == ("A", "h0")
+    shown = reference.thumbnail("i7")
+    assert shown is not None
+    assert (shown == 7).all()
+    assert reference.thumbnail("absent") is None
+    assert len(reference.nearest(new[:1], 100)[0]) == 60

@@ -40,6 +40,7 @@ _VERBS = {
     "study": "Carry out many recipes, go on where it stopped, and report on all of them.",
     "compare": "Say which of two or more runs is better on the same images, and how sure that is.",
     "predict": "Predict photographs with a run: class, probabilities, set, review flag.",
+    "explain": "Show what a run's predictions rest on: overlays, nearest cases, faithfulness.",
     "export": "Write a run's model for ONNX Runtime, OpenVINO or TorchScript, checked.",
     "serve": "Serve a run by HTTP: an API, and a page to drop photographs on.",
     "robustness": "Test a run's models on shifted photographs: stain, light, blur, JPEG, zoom.",

@@ -16,9 +16,9 @@ from magnostic.data.fit import sides
 from magnostic.deploy import artefact, distance, engines
 from magnostic.deploy.artefact import About, Member
 from magnostic.deploy.distance import Neighbour, Reference
-from magnostic.errors import BadInput, did_you_mean
+from magnostic.errors import BadInput, MissingExtra, did_you_mean
 from magnostic.explain import attention, gradcam, occlusion
-from magnostic.explain.networks import Networks, Pixels
+from magnostic.explain.networks import Group, Networks, Pixels
 from magnostic.models.encoders import Encoder, Network
 
 Method = Literal["gradcam", "attention", "occlusion"]
@@ -56,7 +56,9 @@ class Explainer:
         method: one of :data:`METHODS`; ``auto``: Grad-CAM for convolutional networks with a head
             that gradients go through, attention for transformers, else occlusion.
 
-    Raises BadInput for a method that does not fit the model.
+    Raises:
+        BadInput: a method that does not fit the model.
+        MissingExtra: without captum, but for ``attention``.
     """
 
     def __init__(
@@ -70,7 +72,11 @@ class Explainer:
         self.references = tuple(references)
         self.networks = Networks(members)
         self.method = _method(members[0], method, self.networks)
-        self._engine = engines.TorchEngine(members)
+        if self.method != "attention":
+            _require_captum()
+        #: What predicts with the same networks, in the precision of the run; not to be called while
+        #: another thread explains.
+        self.engine = engines.TorchEngine(members)
         self._lock = threading.Lock()
 
     @classmethod
@@ -80,6 +86,7 @@ class Explainer:
         Raises:
             BadInput: no finished run, an exported model, or a method that does not fit.
             WeightsError: files that do not fit.
+            MissingExtra: without captum, but for ``attention``.
         """
         if artefact.is_export(run):
             raise BadInput(
@@ -100,17 +107,20 @@ class Explainer:
                 (:func:`magnostic.data.fit.fit_image`), before any change of colour.
             target: name of the class; by default the one predicted.
 
-        Raises:
-            BadInput: another shape or type, an unknown class.
-            MissingExtra: without captum, but for ``attention``.
+        Raises BadInput for another shape or type, or an unknown class.
         """
         self._check(pixels)
         with self._lock:
             seen = self.networks.seen(pixels)
             found = self._probabilities([image[None] for image in seen])[0]
-            index = int(found.argmax()) if target is None else self._index(target)
+            index = int(found.argmax()) if target is None else self.class_index(target)
             relevance = scaled(self._relevance(seen, index)).astype(np.float32)
         return Explanation(self.method, self.about.classes[index], relevance, float(found[index]))
+
+    def seen(self, pixels: Pixels) -> list[Pixels]:
+        """A photograph as each group of :attr:`networks` is given it, uint8 [H, W, 3]."""
+        self._check(pixels)
+        return self.networks.seen(pixels)
 
     def probability(self, images: Sequence[Pixels], target: str) -> NDArray[np.float64]:
         """Probability of a class as predicted, float64 [N].
@@ -119,7 +129,7 @@ class Explainer:
             images: for each group of :attr:`networks` uint8 [N, H, W, 3], after its colour.
         """
         with self._lock:
-            found: NDArray[np.float64] = self._probabilities(images)[:, self._index(target)]
+            found: NDArray[np.float64] = self._probabilities(images)[:, self.class_index(target)]
         return found
 
     def nearest(
@@ -135,9 +145,10 @@ class Explainer:
                 for each.
         """
         if isinstance(photograph, np.ndarray) and photograph.dtype == np.uint8:
-            self._check(photograph)
+            pixels = np.asarray(photograph, np.uint8)
+            self._check(pixels)
             with self._lock:
-                features = [f[0] for f in self._engine.compute(photograph[None]).features]
+                features = [f[0] for f in self.engine.compute(pixels[None]).features]
         elif isinstance(photograph, np.ndarray):
             features = [photograph]
         else:
@@ -162,14 +173,13 @@ class Explainer:
     def _relevance(self, seen: Sequence[Pixels], target: int) -> NDArray[np.float64]:
         networks = self.networks
         if self.method == "occlusion":
-            maps = [
-                occlusion.relevance(
-                    lambda some, g=group: networks.probabilities(g, some)[:, target],
-                    image,
-                    networks.batch_size,
-                )
-                for group, image in zip(networks.groups, seen, strict=True)
-            ]
+            maps = []
+            for group, image in zip(networks.groups, seen, strict=True):
+
+                def probability(some: Pixels, group: Group = group) -> NDArray[np.float64]:
+                    return networks.probabilities(group, some)[:, target]
+
+                maps.append(occlusion.relevance(probability, image, networks.batch_size))
             return networks.average(maps)
         compute = gradcam.relevance if self.method == "gradcam" else attention.relevance
         total = np.zeros(sides(self.about.size))
@@ -185,7 +195,8 @@ class Explainer:
         each = [self.networks.probabilities(g, i) for g, i in zip(groups, images, strict=True)]
         return self.networks.average(each)
 
-    def _index(self, target: str) -> int:
+    def class_index(self, target: str) -> int:
+        """Place of a class in the probabilities; BadInput for one that the model does not have."""
         if target not in self.about.classes:
             near = did_you_mean(target, self.about.classes)
             raise BadInput(
@@ -209,6 +220,15 @@ def scaled(relevance: NDArray[np.float64]) -> NDArray[np.float64]:
     """Divided by its maximum, if that is above 0."""
     most = float(relevance.max())
     return relevance / most if most > 0 else np.zeros_like(relevance)
+
+
+def _require_captum() -> None:
+    """Raise MissingExtra where captum, which Grad-CAM and occlusion need, is not installed."""
+    try:
+        import captum.attr
+    except ImportError:
+        raise MissingExtra("explain", "captum") from None
+    del captum
 
 
 def _method(member: Member, wanted: str, networks: Networks) -> str:
@@ -246,8 +266,6 @@ def _has_maps(encoder: Encoder, networks: Networks) -> bool:
         return False
     if encoder.features == "multi-level":
         return True
-    if not len(list(encoder.parameters())):
-        return False
     size = networks.groups[0].members[0].spec.size
     blank = torch.zeros((1, *sides(size), 3), dtype=torch.uint8, device=networks.device)
     found = encoder.encode(encoder.normalize(blank))

@@ -144,7 +144,8 @@ def blurred(image: Pixels) -> Pixels:
     """By a Gaussian of a twentieth of the mean side: no nucleus is left."""
     sigma = _BLUR * (image.shape[0] + image.shape[1]) / 2
     soft = ndimage.gaussian_filter(image.astype(np.float32), (sigma, sigma, 0), mode="nearest")
-    return np.rint(soft).astype(np.uint8)
+    found: Pixels = np.rint(soft).astype(np.uint8)
+    return found
 
 
 def _share(better: NDArray[np.bool_]) -> float:

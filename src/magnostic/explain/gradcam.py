@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from magnostic.errors import MissingExtra
 from magnostic.models.classifier import Classifier
 from magnostic.models.encoders import Network
 
@@ -32,10 +31,13 @@ class _Maps(nn.Module):
         self.last = channels_last(encoder)
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
-        found = self.encoder.encode(self.encoder.normalize(images))
+        # What follows is all that the gradient goes through: an earlier stage must not also be
+        # given what it does for a later one, and nothing before has to be remembered.
+        with torch.no_grad():
+            found = self.encoder.encode(self.encoder.normalize(images))
         if isinstance(found, list):
-            return tuple(found)
-        return found.permute(0, 3, 1, 2) if self.last else found
+            return tuple(maps.requires_grad_() for maps in found)
+        return (found.permute(0, 3, 1, 2) if self.last else found).requires_grad_()
 
 
 class _Cut(nn.Module):
@@ -69,13 +71,9 @@ def relevance(model: Classifier, images: Tensor, target: int) -> NDArray[np.floa
         model: with a :class:`Network` whose last maps are two-dimensional, in float32.
         images: uint8 [1, H, W, 3] on its device, as the network is given it.
         target: index of the class.
-
-    Raises MissingExtra without captum.
     """
-    try:
-        from captum.attr import LayerGradCam
-    except ImportError:
-        raise MissingExtra("explain", "captum") from None
+    from captum.attr import LayerGradCam
+
     cut = _Cut(model)
     found = LayerGradCam(cut, cut.maps).attribute(images, target=target)
     stages = found if isinstance(found, tuple) else (found,)

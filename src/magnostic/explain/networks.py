@@ -60,7 +60,7 @@ class Networks:
 
     def tensor(self, pixels: Pixels) -> Tensor:
         """uint8 [H, W, 3] as a batch of one on the device."""
-        return torch.from_numpy(np.ascontiguousarray(pixels[None])).to(self.device)
+        return torch.tensor(pixels[None], device=self.device)
 
     @torch.inference_mode()
     def probabilities(self, group: Group, images: Pixels) -> NDArray[np.float64]:
@@ -68,7 +68,7 @@ class Networks:
         model = group.members[0].model
         parts = []
         for start in range(0, len(images), self.batch_size):
-            here = torch.from_numpy(images[start : start + self.batch_size]).to(self.device)
+            here = torch.tensor(images[start : start + self.batch_size], device=self.device)
             features = model.features(here).double().cpu()
             each = [torch.softmax(head(features), dim=1) for head in group.heads]
             parts.append(torch.stack(each).mean(dim=0).numpy())

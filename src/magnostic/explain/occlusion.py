@@ -16,8 +16,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from magnostic.errors import MissingExtra
-
 #: Squares along a side, if they lay side by side.
 _SQUARES: Final = 7
 
@@ -35,13 +33,8 @@ def relevance(
         probability: of the class, float64 [N], of uint8 [N, H, W, 3].
         image: uint8 [H, W, 3], as the network is given it.
         batch_size: squares computed at once.
-
-    Raises MissingExtra without captum.
     """
-    try:
-        from captum.attr import Occlusion
-    except ImportError:
-        raise MissingExtra("explain", "captum") from None
+    from captum.attr import Occlusion
 
     def score(images: Tensor) -> Tensor:  # captum counts channels first
         pixels = images.permute(0, 2, 3, 1).round().to(torch.uint8).numpy()

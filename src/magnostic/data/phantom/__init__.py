@@ -7,12 +7,14 @@ differ in stain and texture about as much as real ones do; results on it say whe
 protocols work, and nothing about tumours.
 
 ``write_phantom`` writes the tree; ``render_field`` gives one image with the structure under
-every pixel, for measuring what a saliency map falls on. See docs/phantom.md.
+every pixel, and ``Truth`` does so for a file of a tree, for measuring what a saliency map falls
+on. See docs/phantom.md.
 """
 
 from magnostic.data.phantom.render import STRUCTURES, Field, render_field
 from magnostic.data.phantom.slides import Slide, phantom_slides
 from magnostic.data.phantom.stain import PATIENT_EFFECT, Stain
+from magnostic.data.phantom.truth import Truth
 from magnostic.data.phantom.view import MICRONS_PER_PIXEL
 from magnostic.data.phantom.write import MARKER, shown_slide, write_phantom
 
@@ -24,6 +26,7 @@ __all__ = [
     "Field",
     "Slide",
     "Stain",
+    "Truth",
     "phantom_slides",
     "render_field",
     "shown_slide",

@@ -49,10 +49,13 @@ STRUCTURES: Final = (
 @dataclass(frozen=True)
 class Field:
     """One synthetic photograph. ``rgb`` uint8 [460, 700, 3]; ``structure`` uint8 [460, 700],
-    an index into STRUCTURES for each pixel."""
+    an index into STRUCTURES for each pixel; ``gland`` bool [460, 700]: within the basement
+    membrane of a gland, duct, nest or papilla, its lumen included, or an epithelial cell by itself.
+    """
 
     rgb: npt.NDArray[np.uint8]
     structure: npt.NDArray[np.uint8]
+    gland: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -222,4 +225,5 @@ def render_field(
     drift = np.exp(tissue.normal(0, 0.14, 2) + camera.normal(0, 0.05, 2)).astype(np.float32)
     blue *= thickness * np.float32(look.haematoxylin) * drift[0]
     eosin *= thickness * np.float32(look.eosin) * drift[1]
-    return Field(photograph(blue.clip(0), eosin.clip(0), look, camera), layers.structure)
+    rgb = photograph(blue.clip(0), eosin.clip(0), look, camera)
+    return Field(rgb, layers.structure, inside > 0.5)

@@ -1,0 +1,298 @@
+"""Explanations of listed photographs into a folder: overlays, tables, a page."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from magnostic.data.fit import fit_image
+from magnostic.data.scan import Unusable, decode, pixel_hash
+from magnostic.data.strict import strict_decoding
+from magnostic.deploy.distance import Neighbour
+from magnostic.deploy.predictor import Predictor
+from magnostic.deploy.sources import IDS, Item
+from magnostic.errors import BadInput
+from magnostic.explain import faithful, summary
+from magnostic.explain.cases import Cases
+from magnostic.explain.explainer import Explainer
+from magnostic.explain.faithful import Faithfulness
+from magnostic.explain.page import SHOWN, Shown, shown, write_page
+from magnostic.explain.picture import beside, on_photograph
+from magnostic.explain.summary import Measured
+from magnostic.files import write_json, write_text
+from magnostic.progress import track
+
+Record = dict[str, Any]
+Thumbnail = NDArray[np.uint8] | None
+#: Longer side of a photograph in an overlay file, pixels.
+_SIDE: Final = 700
+COLUMNS: Final = (
+    "path",
+    *IDS,
+    "error",
+    "y_pred",
+    "confidence",
+    "target",
+    "method",
+    "probability",
+    "relevance",
+    "overlay",
+    "distance",
+    "deletion_auc",
+    "deletion_random_auc",
+    "deletion_better",
+    "insertion_auc",
+    "insertion_random_auc",
+    "insertion_better",
+)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked for.
+
+    Attributes:
+        target: the class to explain; None: each photograph's predicted one.
+        neighbours: training images shown for each photograph.
+        maps: random maps that each map is compared with, an odd number; 0: none.
+
+    Raises BadInput for numbers that mean nothing.
+    """
+
+    target: str | None = None
+    neighbours: int = 5
+    maps: int = 5
+
+    def __post_init__(self) -> None:
+        if self.neighbours < 0:
+            raise BadInput(f"--nearest {self.neighbours}: give 0 or more")
+        if self.maps < 0 or (self.maps and self.maps % 2 == 0):
+            raise BadInput(
+                f"--random-maps {self.maps}: give an odd number, so that most of them is half by "
+                "chance, or 0 to measure nothing"
+            )
+
+
+@dataclass
+class Summary:
+    """What came of it.
+
+    Attributes:
+        errors: path and error of every photograph that could not be read.
+        empty: photographs with nothing that speaks for the class.
+        measured: deletion and insertion over all photographs; [] where nothing was measured.
+    """
+
+    out: Path
+    method: str
+    images: int = 0
+    classes: Counter[str] = field(default_factory=Counter)
+    errors: list[tuple[str, str]] = field(default_factory=list)
+    empty: int = 0
+    measured: list[Measured] = field(default_factory=list)
+
+
+def explain_to_folder(
+    explainer: Explainer,
+    items: Sequence[Item],
+    out: Path,
+    wanted: Wanted,
+    data: Sequence[Path] = (),
+    *,
+    synthetic: bool = False,
+) -> Summary:
+    """Explain every item in order and write ``out``, whole or not at all.
+
+    ``overlays/*.png``, ``explanations.csv``, ``explanations.json``, ``figures/``, ``report.html``.
+    A photograph that cannot be read is a row with its error.
+
+    Args:
+        items: from :func:`magnostic.deploy.sources.listed`.
+        out: a folder that does not exist.
+        data: data sets in which training images are looked up to be shown.
+        synthetic: whether the run was trained on the phantom, which the page then says.
+
+    Raises BadInput where ``out`` exists or the class is unknown.
+    """
+    if out.exists():
+        raise BadInput(f"{out}: exists; choose another folder (-o), or remove it")
+    if wanted.target is not None:
+        explainer.class_index(wanted.target)
+    cases = Cases(explainer, data)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        found = _write(explainer, items, temporary, wanted, cases, synthetic)
+        temporary.chmod(0o755)  # mkdtemp's 0700 would hide results from a group
+        temporary.rename(out)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    found.out = out
+    return found
+
+
+def _write(
+    explainer: Explainer,
+    items: Sequence[Item],
+    folder: Path,
+    wanted: Wanted,
+    cases: Cases,
+    synthetic: bool,
+) -> Summary:
+    (folder / "overlays").mkdir()
+    predictor = Predictor(explainer.about, explainer.engine, explainer.references)
+    result = Summary(folder, explainer.method)
+    records: list[Record] = []
+    entries: list[Shown] = []
+    curves: list[Faithfulness] = []
+    rows = predictor.stream(items)
+    with strict_decoding():
+        for item, row in track(zip(items, rows, strict=True), "explaining", len(items)):
+            record: Record = {name: row.get(name) for name in COLUMNS}
+            records.append(record)
+            result.images += 1
+            pair: Image.Image | None = None
+            pictures: list[Thumbnail] = []
+            if record["error"] is None:
+                try:
+                    original = decode(Path(item.path))
+                except Unusable as bad:  # it has changed meanwhile
+                    record["error"] = str(bad)
+                else:
+                    pair, pictures = _one(
+                        explainer, original, record, result.images, wanted, cases, folder, curves
+                    )
+            if record["error"] is not None:
+                result.errors.append((record["path"], record["error"]))
+            else:
+                result.classes[record["y_pred"]] += 1
+                result.empty += record["relevance"] == "none"
+            if len(entries) < SHOWN:
+                entries.append(shown(record, pair, pictures))
+    result.measured = summary.summarize(curves)
+    about = {
+        "model": explainer.about.name,
+        "digest": explainer.about.digest,
+        "method": explainer.method,
+        "target": wanted.target or "predicted class",
+        "random_maps": wanted.maps,
+        "steps": faithful.STEPS,
+    }
+    told = [measured.as_dict() for measured in result.measured]
+    write_json(folder / "explanations.json", {**about, "faithfulness": told, "images": records})
+    write_text(folder / "explanations.csv", _csv(records, wanted.neighbours))
+    write_page(
+        folder,
+        model=explainer.about.name,
+        method=explainer.method,
+        maps=wanted.maps,
+        entries=entries,
+        total=result.images,
+        empty=result.empty,
+        curves=curves,
+        measured=result.measured,
+        synthetic=synthetic,
+    )
+    return result
+
+
+def _one(
+    explainer: Explainer,
+    original: NDArray[np.uint8],
+    record: Record,
+    number: int,
+    wanted: Wanted,
+    cases: Cases,
+    folder: Path,
+    curves: list[Faithfulness],
+) -> tuple[Image.Image, list[Thumbnail]]:
+    """Explain one photograph: fills its record, writes its overlay.
+
+    Returns the overlay and a picture of each of its nearest training images.
+    """
+    photograph = Image.fromarray(original)
+    about = explainer.about
+    pixels = fit_image(photograph, about.size, about.fit)
+    target = wanted.target or record["y_pred"]
+    explanation = explainer.explain(pixels, target)
+    neighbours = explainer.nearest(pixels, wanted.neighbours) if wanted.neighbours else []
+    own = pixel_hash(original)
+    flat = float(explanation.relevance.max()) == 0
+    record |= {
+        "target": target,
+        "method": explanation.method,
+        "probability": _short(explanation.probability),
+        "relevance": "none" if flat else "some",
+        "nearest": [_named(n, own) for n in neighbours],
+    }
+    if wanted.maps and not flat:
+        seen = explainer.seen(pixels)
+        found = faithful.measure(
+            lambda images: explainer.probability(images, target),
+            seen,
+            explanation.relevance,
+            wanted.maps,
+        )
+        curves.append(found)
+        record |= _figures(found)
+    shrink = min(1.0, _SIDE / max(photograph.size))
+    size = [max(1, round(shrink * s)) for s in photograph.size]
+    smaller = photograph.resize((size[0], size[1]), Image.Resampling.LANCZOS)
+    relevance = on_photograph(explanation.relevance, *smaller.size, about.fit)
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(record["path"]).stem)[:80]
+    record["overlay"] = f"overlays/{number:04d}-{stem}.png"
+    pair = beside(smaller, relevance, _SIDE)
+    pair.save(folder / record["overlay"], "PNG")
+    return pair, [cases.show(n) for n in neighbours]
+
+
+def _named(neighbour: Neighbour, own: str) -> Record:
+    values = asdict(neighbour)
+    values["distance"] = _short(neighbour.distance)
+    values["itself"] = values.pop("pixel_hash") == own
+    return values
+
+
+def _figures(found: Faithfulness) -> Record:
+    return {
+        "deletion_auc": _short(found.deletion_auc[0]),
+        "deletion_random_auc": _short(found.deletion_auc[1:].mean()),
+        "deletion_better": found.deletion_better,
+        "insertion_auc": _short(found.insertion_auc[0]),
+        "insertion_random_auc": _short(found.insertion_auc[1:].mean()),
+        "insertion_better": found.insertion_better,
+    }
+
+
+def _csv(records: Sequence[Record], neighbours: int) -> str:
+    """One row a photograph; each nearest training image in columns of its own."""
+    names = ("image_id", "label", "slide_id", "magnification", "distance", "itself")
+    columns = [*COLUMNS]
+    columns += [f"nearest_{i}_{name}" for i in range(1, neighbours + 1) for name in names]
+    out = io.StringIO()
+    writer = csv.DictWriter(out, columns, lineterminator="\n")
+    writer.writeheader()
+    for record in records:
+        flat = {name: record.get(name) for name in COLUMNS}
+        for i, neighbour in enumerate(record.get("nearest") or (), start=1):
+            flat |= {f"nearest_{i}_{name}": neighbour[name] for name in names}
+        writer.writerow({k: str(v).lower() if v is True or v is False else v
+                         for k, v in flat.items()})  # fmt: skip
+    return out.getvalue()
+
+
+def _short(value: Any) -> float | None:
+    """The shortest decimal that is the same float32; None for what is not defined."""
+    return None if np.isnan(value) else float(str(np.float32(value)))
