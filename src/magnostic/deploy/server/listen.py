@@ -22,7 +22,7 @@ _KEPT: Final = 15
 _GRACE: Final = 60
 
 
-class _Protocol(H11Protocol):
+class Protocol(H11Protocol):
     """Gives up connections that never send a whole request line and headers."""
 
     def connection_made(self, transport: Any) -> None:
@@ -46,6 +46,14 @@ class _Protocol(H11Protocol):
 
 class _Server(uvicorn.Server):
     """Ends on SIGTERM and SIGINT once what is in flight is answered; the exit code stays 0."""
+
+    def __init__(self, config: uvicorn.Config, listening: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._listening = listening
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._listening()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -85,11 +93,10 @@ def serve(app: ASGIApp, settings: Settings, listening: Callable[[str], None]) ->
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     config = uvicorn.Config(
-        app, http=_Protocol, ws="none", log_level="warning", access_log=False,
+        app, http=Protocol, ws="none", log_level="warning", access_log=False,
         server_header=False, timeout_keep_alive=_KEPT, timeout_graceful_shutdown=_GRACE,
         lifespan="on",
     )  # fmt: skip
-    server = _Server(config)
-    listening(f"http://{shown}:{port}/")
+    server = _Server(config, lambda: listening(f"http://{shown}:{port}/"))
     with listener:
         server.run(sockets=[listener])
