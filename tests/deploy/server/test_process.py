@@ -129,7 +129,7 @@ FILES: dict[str, Made] = {
     "cut tiff": cut("TIFF"),
     "flipped": flipped,
 }
-NAMES = ("../../etc/passwd", "/etc/passwd", "a/b.png", "..", "x\x00.png", "n" * 3000)
+NAMES = ("../../etc/passwd", "/etc/passwd", "a/b.png", "..", "n" * 3000)
 
 
 def forms(rng: np.random.Generator) -> Iterator[tuple[str, bytes]]:
@@ -171,7 +171,7 @@ def test_500_malformed_uploads(process: Process) -> None:
                     told = client.post("/v1/predict", content=body, headers={"Content-Type": kind})
                     assert_refused(kind[:30], told)
 
-        all_kinds(2)
+        all_kinds(3)
         head = b"POST /v1/predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 999\r\n"
         for _ in range(10):  # who leaves in the middle
             with socket.create_connection((process.host, process.port)) as gone:

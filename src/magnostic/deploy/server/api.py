@@ -6,6 +6,7 @@ import asyncio
 import base64
 import hmac
 import math
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -24,6 +25,8 @@ from magnostic.deploy.server.settings import Settings
 from magnostic.deploy.server.upload import Upload
 from magnostic.explain import Explainer, heat_png, on_photograph
 
+#: What an id of a patient may be in a form, where nothing tells text from lists or objects.
+PATIENT: Final = re.compile(r'^[^\[\]{}"\\\x00-\x1f]*$')
 #: Nearest training images that are told.
 _NEAREST: Final = 6
 #: Of the overlay's longer side, pixels.
@@ -72,6 +75,9 @@ class Api:
         files, ids = form.files, form.texts.get("patients", [])
         if not files:
             raise Problem(422, "field", "images: no photograph was sent")
+        wrong = [i for i in ids if len(i) > 64 or not PATIENT.fullmatch(i)]
+        if wrong:
+            raise Problem(422, "field", f"patients: {wrong[0]!r} has characters of no id")
         if len(ids) > len(files):
             raise Problem(422, "field", "patients: more ids than photographs")
         patients = [i.strip() or None for i in ids] + [None] * (len(files) - len(ids))

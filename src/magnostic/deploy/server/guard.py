@@ -32,6 +32,8 @@ HEADERS: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
+#: Methods that are counted by name.
+_METHODS: Final = ("GET", "HEAD", "POST")
 #: Bytes of a body that is no form.
 _JSON: Final = 16 * MIB
 #: What is read of a body that was refused, so that its sender gets to read why: seconds and bytes.
@@ -87,7 +89,8 @@ class Guard:
             body.release()
             path = self._paths(scope["path"])
             status = str(answer.status or 499)
-            self._metrics.requests.labels(path, scope["method"], status).inc()
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            self._metrics.requests.labels(path, method, status).inc()
             self._metrics.seconds.labels(path).observe(time.monotonic() - started)
 
     def _refusal(self, scope: Scope, headers: Headers) -> ASGIApp | None:

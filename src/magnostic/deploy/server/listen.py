@@ -27,21 +27,22 @@ class Protocol(H11Protocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self.timeout_keep_alive_task = self.loop.call_later(_FIRST, self._give_up)
+        self._asked = False
+        self._first = self.loop.call_later(_FIRST, self._give_up, transport)
 
     def data_received(self, data: bytes) -> None:
-        timer, self.timeout_keep_alive_task = self.timeout_keep_alive_task, None
         super().data_received(data)
-        if timer is None:
-            return
-        if self.cycle is None and not self.transport.is_closing():
-            self.timeout_keep_alive_task = timer  # bytes, but no request yet
-        else:
-            timer.cancel()
+        if not self._asked and self.scope is not None:
+            self._asked = True
+            self._first.cancel()
 
-    def _give_up(self) -> None:
-        if self.cycle is None and not self.transport.is_closing():
-            self.transport.close()
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._first.cancel()
+        super().connection_lost(exc)
+
+    def _give_up(self, transport: Any) -> None:
+        if not self._asked:
+            transport.close()
 
 
 class _Server(uvicorn.Server):
@@ -68,7 +69,8 @@ class _Server(uvicorn.Server):
 def bound(settings: Settings) -> socket.socket:
     """A socket on the address. Raises RunFailed where it is taken, BadInput where it is none."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    found = socket.socket(family)
+    # The protocol is named, since asyncio turns Nagle's waiting off for such sockets alone.
+    found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         found.bind((settings.host, settings.port))

@@ -9,13 +9,13 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.responses import Response
 
 from magnostic.deploy.server import answers, problems, schema
-from magnostic.deploy.server.api import Api
+from magnostic.deploy.server.api import PATIENT, Api
 from magnostic.deploy.server.problems import Problem, declared
 
 _REFUSALS: Final = (400, 401, 403, 408, 413, 415, 422, 500, 503)
 _PATIENTS: Final = {
     "type": "array",
-    "items": {"type": "string", "maxLength": 64},
+    "items": {"type": "string", "maxLength": 64, "pattern": PATIENT.pattern},
     "description": "Ids of patients, in the order of the photographs; an empty one: not known. "
     "There may be fewer than photographs, and not more.",
 }
@@ -59,8 +59,8 @@ def install(app: FastAPI, api: Api) -> None:
 
     question: Any = schema.patients_question(tuple(classes))
 
-    async def of_patients(body: question) -> dict[str, Any]:  # type: ignore[valid-type]
-        return await api.patients(body.images)  # type: ignore[attr-defined]
+    async def of_patients(body: question) -> dict[str, Any]:
+        return await api.patients(body.images)
 
     router.post(
         "/v1/patients", tags=["predict"], response_model=schema.PatientsAnswer,

@@ -35,9 +35,10 @@ function fields(all, schema, depth = 0) {
   const needed = new Set(schema.required ?? []);
   for (const [name, field] of Object.entries(schema.properties ?? {})) {
     const what = kind(all, field) + (needed.has(name) || depth ? "" : ", optional");
-    list.append(make("dt", {}, make("code", {}, name), make("small", {}, what)), make("dd", {}, field.description ?? resolved(all, field)?.description ?? ""));
     const within = depth < 4 ? inner(all, field) : null;
-    if (within) list.append(fields(all, within, depth + 1));
+    const words = field.description ?? resolved(all, field)?.description ?? "";
+    list.append(make("dt", {}, make("code", {}, name), make("small", {}, what)),
+      make("dd", {}, words, ...(within ? [fields(all, within, depth + 1)] : [])));
   }
   return list;
 }
