@@ -24,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,18 @@ class Server:
         statm = Path(f"/proc/{self.process.pid}/statm").read_text(encoding="ascii")
         return int(statm.split()[1]) * PAGE / 2**20
 
+    def batch_size(self) -> float:
+        """Mean over all batches so far."""
+        with urllib.request.urlopen(f"http://{self.host}/metrics") as answer:
+            lines = answer.read().decode().splitlines()
+        count, total = (
+            float(
+                next(x for x in lines if x.startswith(f"magnostic_batch_size_{what} ")).split()[1]
+            )
+            for what in ("count", "sum")
+        )
+        return total / count
+
     def stop(self) -> int:
         """Exit code after SIGTERM."""
         self.process.send_signal(signal.SIGTERM)
@@ -189,7 +202,7 @@ def measure(run: Path, folder: Path, count: int) -> list[Row]:
         asyncio.run(load(server.host, requests, 2 * CLIENTS))  # the first batches take longer
         at_start = server.resident()
         told, seconds = asyncio.run(load(server.host, requests, count))
-        at_end = server.resident()
+        at_end, sizes = server.resident(), server.batch_size()
         time.sleep(5)
         later = server.resident()
     finally:
@@ -207,6 +220,7 @@ def measure(run: Path, folder: Path, count: int) -> list[Row]:
         Row(f"served, {CLIENTS} clients, {count} requests", rate, "photographs/s"),
         Row("share of offline prediction", rate / plain, "", f"at least {SHARE}",
             rate / plain >= SHARE),
+        Row("photographs of a batch, mean", sizes, ""),
         Row("requests without an answer", lost, "", "0", lost == 0),
         Row("answers unlike offline prediction", bad, "", "0", bad == 0),
         Row("median time of a request", float(np.percentile(times, 50)), "ms"),

@@ -194,7 +194,7 @@ END = b"--b--\r\n"
         (form(part("images", filename=b"folder/x.png"), END), 422),
         (form(part("images", filename=b"a\x00b.png"), END), 422),
         (form(part("images", filename=b"\xff.png"), END), 422),
-        (form(*[part("images")] * 65, END), 413),
+        (form(*[part("images")] * 65, END), 422),
     ],
 )
 def test_forms_that_are_wrong(client: TestClient, request_: dict[str, Any], status: int) -> None:

@@ -71,7 +71,8 @@ class Api:
 
     async def predict(self, request: Request) -> Response:
         """Predict photographs: class, calibrated probabilities, set, review flag."""
-        form = await upload.read(request, self.settings, "images", ("patients",))
+        with self.batcher.arriving():
+            form = await upload.read(request, self.settings, "images", ("patients",))
         files, ids = form.files, form.texts.get("patients", [])
         if not files:
             raise Problem(422, "field", "images: no photograph was sent")

@@ -1,8 +1,9 @@
 """Photographs of all requests, decoded on threads and computed together.
 
 One thread computes. It takes as many photographs as the engine likes at once; a batch that is not
-full waits for those that are being decoded, and a few milliseconds for others, since a batch costs
-the same however full it is. Where the engine computes on the cores that decode, the two take turns
+full waits for those that are being decoded or are arriving, though not longer than a batch takes,
+and a few milliseconds for others, since a batch costs the same however full it is. Where the engine
+computes on the cores that decode, bodies are read and decoded in turns with it
 (:mod:`magnostic.deploy.pipeline` says why).
 """
 
@@ -14,8 +15,9 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -25,7 +27,7 @@ from magnostic.deploy.predictor import Predictor, Row
 from magnostic.deploy.server import content
 from magnostic.processors import cores
 
-#: Seconds that a batch waits at most for photographs that are being decoded.
+#: Seconds that a batch waits at most for photographs that are being decoded or are arriving.
 _WAIT: Final = 0.25
 #: Seconds without work after which memory goes back to the system.
 _IDLE: Final = 2.0
@@ -72,7 +74,9 @@ class Batcher:
         self._turns = predictor.engine.shares_cores
         self._ready: deque[_Waiting] = deque()
         self._jobs: deque[_Job] = deque()
-        self._decoding = 0
+        self._paused: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
+        self._decoding = self._arriving = 0
+        self._took = _WAIT  # the last batch, seconds
         self._computing = self._closing = False
         self._changed = threading.Condition()
         self._pool = ThreadPoolExecutor(cores(), thread_name_prefix="decode")
@@ -94,6 +98,28 @@ class Batcher:
     def alive(self) -> bool:
         """Whether work is taken."""
         return self._thread.is_alive() and not self._closing
+
+    @contextmanager
+    def arriving(self) -> Iterator[None]:
+        """A request whose photographs are still being sent: worth waiting for."""
+        with self._changed:
+            self._arriving += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._arriving -= 1
+
+    async def turn(self) -> None:
+        """Wait until no batch is computed on the cores that would do anything else."""
+        while self._turns and self._computing:
+            loop = asyncio.get_running_loop()
+            end: asyncio.Future[None] = loop.create_future()
+            with self._changed:
+                if not self._computing:
+                    return
+                self._paused.append((loop, end))
+            await end
 
     async def row(self, data: bytes) -> Row:
         """What :class:`Predictor` says of one file's content."""
@@ -161,9 +187,12 @@ class Batcher:
         started = time.monotonic()
         with self._changed:
             while len(self._ready) < size and not self._closing:
-                until = started + (_WAIT if self._decoding else self._linger)
-                if not self._changed.wait(max(0.0, until - time.monotonic())):
+                coming = self._decoding or self._arriving
+                until = started + (min(_WAIT, self._took) if coming else self._linger)
+                left = until - time.monotonic()
+                if left <= 0:
                     break
+                self._changed.wait(left if not coming else min(left, self._linger))
             self._computing = True
             return [self._ready.popleft() for _ in range(min(size, len(self._ready)))]
 
@@ -179,11 +208,15 @@ class Batcher:
         finally:
             with self._changed:
                 self._computing = False
+                paused, self._paused = self._paused, []
                 self._changed.notify_all()
-        self._computed(len(batch), time.monotonic() - started)
+        self._took = time.monotonic() - started
+        self._computed(len(batch), self._took)
         by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = {}
         for waiting, pair in zip(batch, answers, strict=True):
             by_loop.setdefault(waiting.loop, []).append(pair)
+        for loop, end in paused:
+            by_loop.setdefault(loop, []).append((end, None))
         for loop, pairs in by_loop.items():
             _deliver(loop, pairs)
 

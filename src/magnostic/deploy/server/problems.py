@@ -20,11 +20,12 @@ MEANINGS: Final = {
     403: "The request comes from a page of another site.",
     404: "This model has no explanations; the detail says why.",
     408: "The body did not arrive in time.",
-    413: "Too many bytes, pixels or files.",
+    413: "Too many bytes or pixels.",
     415: "No form where one is needed, or no photograph could be read: not one is an 8-bit RGB "
     "image in a format that is taken.",
-    422: "A field is missing, unknown or wrong; or no photograph could be read: files cut off, "
-    "empty, with something else behind the image, or with names that are paths.",
+    422: "A field is missing, unknown or wrong, or there are too many files; or no photograph "
+    "could be read: files cut off, empty, with something else behind the image, or with names "
+    "that are paths.",
     500: "A fault of the server; its log tells more.",
     503: "The queue is full, or the server is stopping; Retry-After says when to try again.",
 }

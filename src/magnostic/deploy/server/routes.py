@@ -13,9 +13,9 @@ from magnostic.deploy.server.api import PATIENT, Api
 from magnostic.deploy.server.problems import Problem, declared
 
 _REFUSALS: Final = (400, 401, 403, 408, 413, 415, 422, 500, 503)
+_ID: Final = {"type": "string", "maxLength": 64, "pattern": PATIENT.pattern}
 _PATIENTS: Final = {
-    "type": "array",
-    "items": {"type": "string", "maxLength": 64, "pattern": PATIENT.pattern},
+    "anyOf": [{"type": "array", "items": _ID}, _ID],
     "description": "Ids of patients, in the order of the photographs; an empty one: not known. "
     "There may be fewer than photographs, and not more.",
 }

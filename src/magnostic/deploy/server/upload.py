@@ -51,8 +51,8 @@ async def read(request: Request, settings: Settings, files: str, texts: Sequence
         files: name of the field whose parts are files.
         texts: names of the other fields.
 
-    Raises Problem 415 for no form, 400 for one that is malformed or cut off, 413 for too many
-    files, 422 for a field of another name or a text too long or not in UTF-8.
+    Raises Problem 415 for no form, 400 for one that is malformed or cut off, 422 for too many
+    files, a field of another name, or a text too long or not in UTF-8.
     """
     kind, options = parse_options_header(request.headers.get("content-type"))
     boundary = options.get(b"boundary")
@@ -121,7 +121,7 @@ class _Reader:
             raise Problem(422, "field", f"{self._field[:80]!r} is no field; there are {known}")
         most = self._settings.max_files
         if self._is_file and len(self.form.files) == most:
-            raise Problem(413, "too-many", f"more than {most} files; send several requests")
+            raise Problem(422, "too-many", f"more than {most} files; send several requests")
         if not self._is_file and len(self.form.texts.get(self._field, ())) == most:
             raise Problem(422, "field", f"{self._field} comes more than {most} times")
 

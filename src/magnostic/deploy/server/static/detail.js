@@ -160,7 +160,8 @@ export class Detail {
     show(at("nearest"), nearest.length > 0);
     at("neighbours").replaceChildren(...nearest.map((n) => {
       const words = make("div", {}, make("b", {}, this.plain(n.label)), make("span", {}, n.slide_id === null ? n.image_id : `Slide ${n.slide_id}`),
-        make("span", {}, [n.magnification && `${n.magnification}×`, n.distance !== null && `distance ${n.distance.toFixed(2)}`].filter(Boolean).join(", ")));
+        ...[n.magnification && `${n.magnification}×`, n.distance !== null && `distance ${n.distance.toFixed(2)}`]
+          .filter(Boolean).map((line) => make("span", {}, line)));
       const picture = n.thumbnail === null ? [] : [make("img", { src: `data:image/png;base64,${n.thumbnail}`, alt: "" })];
       return make("li", { title: n.image_id }, ...picture, words);
     }));
