@@ -32,6 +32,7 @@ SPEED = {
     "heads": "All heads of studies/protocols.yaml at BreakHis's size",
     "predict": "Prediction from files",
     "export": "Exported models",
+    "serve_load": "A server under load beside offline prediction",
     "scale": "Tables of many rows",
     "bootstrap_speed": "Intervals",
     "controls_speed": "Negative controls",

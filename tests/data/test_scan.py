@@ -119,3 +119,28 @@ def test_find_images_passes_over_what_is_hidden_or_no_image(tmp_path, photo) -> 
     (tmp_path / "a" / "._x.png").touch()
     (tmp_path / "readme.txt").touch()
     assert find_images(tmp_path) == wanted
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tiff", "bmp", "webp"])
+def test_content_is_decoded_as_its_file_is(tmp_path, suffix) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
+    path = tmp_path / f"x.{suffix}"
+    Image.fromarray(pixels).save(path)
+    np.testing.assert_array_equal(decode(path.read_bytes()), decode(path))
+    for cut in (path.read_bytes()[:n] for n in (0, 10, path.stat().st_size // 2)):
+        path.write_bytes(cut)
+        with pytest.raises(Unusable) as caught:
+            decode(cut)
+        assert caught.value.fault == _fault(path)
+
+
+def test_content_of_formats_that_run_programs_is_not_opened(tmp_path) -> None:
+    path = tmp_path / "x.eps"
+    Image.new("RGB", (8, 8)).save(path)
+    with pytest.raises(Unusable, match="not an image: it holds text; send a PNG, JPEG"):
+        decode(path.read_bytes())
+    path = tmp_path / "x.ppm"
+    Image.new("RGB", (8, 8), (1, 200, 255)).save(path)
+    assert decode(path).shape == (8, 8, 3)
+    with pytest.raises(Unusable, match="not an image: it holds no image format"):
+        decode(path.read_bytes())

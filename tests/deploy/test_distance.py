@@ -69,3 +69,16 @@ def test_nearest_as_scikit_learn_finds_them(features: np.ndarray) -> None:
     assert (shown == 7).all()
     assert reference.thumbnail("absent") is None
     assert len(reference.nearest(new[:1], 100)[0]) == 60
+
+
+def test_distance_does_not_depend_on_the_batch() -> None:
+    rng = np.random.default_rng(2)
+    wide = rng.normal(3, 2, (90, 640)).astype(np.float16)
+    reference = Reference(wide, np.arange(90))
+    new = np.concatenate([wide[:40].astype(np.float32), rng.normal(3, 2, (24, 640))])
+    new = new.astype(np.float32)
+    whole = reference.distance(new)
+    assert (whole[:40] == 0).all()  # the training images themselves
+    for size in (1, 2, 3, 7, 31):
+        parts = [reference.distance(new[i : i + size]) for i in range(0, 64, size)]
+        np.testing.assert_array_equal(np.concatenate(parts), whole)

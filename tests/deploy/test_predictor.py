@@ -158,6 +158,26 @@ def test_every_kind_of_image(predictor: Predictor, tiny_images: Images) -> None:
     assert len(predictor.predict(np.stack([array] * 3))) == 3
 
 
+def test_content_of_a_file_is_predicted_as_the_file(
+    predictor: Predictor, tiny_images: Images, bad_files: dict[Path, str]
+) -> None:
+    paths = [Path(p) for p in paths_of(tiny_images)[:9]] + [p for p in bad_files if p.is_file()]
+    files = predictor.predict(paths)
+    contents = predictor.predict([path.read_bytes() for path in paths])
+    pd.testing.assert_frame_equal(
+        files.drop(columns=["path", "error"]), contents.drop(columns=["path", "error"])
+    )
+    of_files, of_contents = (
+        [None if pd.isna(e) else e.split(":")[0] for e in table["error"]]
+        for table in (files, contents)
+    )
+    assert of_files == of_contents
+    size, fit = predictor.about.size, predictor.about.fit
+    assert read(paths[0].read_bytes(), size, fit, max_pixels=10) == (
+        "too large: 40x32 pixels; cut it into tiles"
+    )
+
+
 def test_what_is_no_image(predictor: Predictor) -> None:
     grey = Image.new("L", (40, 40))
     assert len(predictor.predict(np.zeros((40, 40), np.uint8))) == 1

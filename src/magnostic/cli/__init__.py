@@ -44,6 +44,7 @@ _VERBS = {
     "slide": "Predict whole slides or large images: tiles, heat maps, QuPath.",
     "explain": "Show what a run's predictions rest on: overlays, nearest cases, faithfulness.",
     "export": "Write a run's model for ONNX Runtime, OpenVINO or TorchScript, checked.",
+    "serve": "Serve a run by HTTP: an API, and a page to drop photographs on.",
     "robustness": "Test a run's models on shifted photographs: stain, light, blur, JPEG, zoom.",
     "report": "Write the report of a run again.",
     "card": "Write the model card of a run again.",

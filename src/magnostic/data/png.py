@@ -67,22 +67,21 @@ def available() -> bool:
     return spng_decode is not None
 
 
-def decode(path: Path, most: int, scratch: Scratch | None = None) -> NDArray[np.uint8] | None:
+def decode(
+    source: Path | bytes, most: int, scratch: Scratch | None = None
+) -> NDArray[np.uint8] | None:
     """uint8 [H, W, 3] of a plain PNG file, or None: ask Pillow.
 
     Args:
+        source: the file, or its content.
         most: pixels beyond which it is None.
         scratch: where the pixels may lie, until the thread decodes the next file.
     """
     if not available():
         return None
     try:
-        with path.open("rb", buffering=0) as file:
-            if file.read(len(_SIGNATURE)) != _SIGNATURE:
-                return None
-            file.seek(0)
-            data = file.readall()
-        size = _plain(data)
+        data = source if isinstance(source, bytes) else _content(source)
+        size = None if data is None else _plain(data)
         if size is None or size[0] * size[1] > most:
             return None
         out = scratch.array((*size, 3)) if scratch is not None else None
@@ -92,8 +91,19 @@ def decode(path: Path, most: int, scratch: Scratch | None = None) -> NDArray[np.
     return pixels if pixels.shape == (*size, 3) and pixels.dtype == np.uint8 else None
 
 
+def _content(path: Path) -> bytes | None:
+    """All of a PNG file; None for another one."""
+    with path.open("rb", buffering=0) as file:
+        if file.read(len(_SIGNATURE)) != _SIGNATURE:
+            return None
+        file.seek(0)
+        return file.readall()
+
+
 def _plain(data: bytes) -> tuple[int, int] | None:
     """Height and width where the chunks are those of a plain file, each as long as it says."""
+    if not data.startswith(_SIGNATURE):
+        return None
     place, size, seen = len(_SIGNATURE), None, b""
     while place < len(data):
         length, kind = struct.unpack_from(">I4s", data, place)

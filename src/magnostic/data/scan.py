@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import functools
 import hashlib
+import io
 import os
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +36,8 @@ from magnostic.progress import say, track
 EXTENSIONS: Final = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 #: Pixels beyond which a file is refused before it is decoded (Pillow's own hard limit).
 MAX_PIXELS: Final = 178_956_970
+#: What Pillow may take content for that was sent: other formats run programs or read other files.
+_SENT: Final = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF")
 _BATCH: Final = 4096
 _AS_RGB: Final = (
     "save it as 8-bit RGB, e.g. Image.open(p).convert('RGB').save(p) in Pillow, or leave it out"
@@ -82,18 +85,20 @@ def _unreadable(error: OSError) -> None:
     raise DataError(f"{error.filename}: cannot be read ({error.strerror}); mend its permissions")
 
 
-def decode(path: Path, scratch: png.Scratch | None = None) -> NDArray[np.uint8]:
+def decode(source: Path | bytes, scratch: png.Scratch | None = None) -> NDArray[np.uint8]:
     """The photograph's pixels, uint8 [H, W, 3]; Unusable where it is no whole RGB image.
 
-    With ``scratch`` they may be written over when the thread decodes the next file.
+    Args:
+        source: a file, or the content of one in PNG, JPEG, TIFF, BMP or WebP.
+        scratch: where the pixels may lie, until the thread decodes the next file.
     """
     try:
-        if path.stat().st_size == 0:
+        if (len(source) if isinstance(source, bytes) else source.stat().st_size) == 0:
             raise Unusable("empty file", "0 bytes; copy or download it again")
-        plain = png.decode(path, MAX_PIXELS, scratch)
+        plain = png.decode(source, MAX_PIXELS, scratch)
         if plain is not None:
             return plain
-        with Image.open(path) as image:
+        with opened(source) as image:
             _refuse(image)
             image.load()
             return np.asarray(image)
@@ -102,10 +107,17 @@ def decode(path: Path, scratch: png.Scratch | None = None) -> NDArray[np.uint8]:
     except Image.DecompressionBombError:
         raise Unusable("too large", f"more than {MAX_PIXELS:,} pixels; cut it into tiles") from None
     except UnidentifiedImageError:
-        raise Unusable("not an image", _what_instead(path)) from None
+        raise Unusable("not an image", _what_instead(source)) from None
     except (OSError, SyntaxError, ValueError, EOFError, RuntimeError, TypeError) as error:
         fault = "truncated" if "truncated" in str(error).lower() else "unreadable"
         raise Unusable(fault, f"{error}; copy or download it again") from None
+
+
+def opened(source: Path | bytes) -> Image.Image:
+    """A file or its content as Pillow opens it: the header is read, the pixels are not."""
+    if isinstance(source, bytes):
+        return Image.open(io.BytesIO(source), formats=_SENT)
+    return Image.open(source)
 
 
 def pixel_hash(pixels: NDArray[np.uint8]) -> str:
@@ -231,15 +243,20 @@ def _refuse(image: Image.Image) -> None:
         raise Unusable("not RGB", f"16 bits a channel; {_AS_RGB}")
 
 
-def _what_instead(path: Path) -> str:
+def _what_instead(source: Path | bytes) -> str:
+    if isinstance(source, bytes):
+        return f"it holds {_kind(source[:256])}; send a PNG, JPEG, TIFF, BMP or WebP file"
     try:
-        with path.open("rb") as file:
+        with source.open("rb") as file:
             head = file.read(256)
     except OSError as error:
         return f"{error}; mend its permissions"
+    return f"{source.suffix} by name, but it holds {_kind(head)}; replace it or leave it out"
+
+
+def _kind(head: bytes) -> str:
     try:  # a character cut off at the end of the piece is no fault
         codecs.getincrementaldecoder("utf-8")().decode(head)
-        kind = "text"
     except UnicodeDecodeError:
-        kind = "no image format that Pillow knows"
-    return f"{path.suffix} by name, but it holds {kind}; replace it or leave it out"
+        return "no image format that Pillow knows"
+    return "text"

@@ -145,8 +145,11 @@ class Reference:
             halves = self._half - here @ self._known.T
             if groups is not None and of_known is not None:
                 halves[groups[start : start + step, None] == of_known[None, :]] = np.inf
-            own = 0.5 * np.einsum("nd,nd->n", here, here)
-            found[start : start + step] = np.sqrt(2 * np.maximum(halves.min(axis=1) + own, 0))
+            nearest = halves.argmin(axis=1)
+            # Products round differently for another number of rows; differences do not.
+            apart = np.square(here - self._known[nearest]).sum(axis=1, dtype=np.float64)
+            known = np.isfinite(halves[np.arange(len(here)), nearest])
+            found[start : start + step] = np.where(known, np.sqrt(apart), np.inf)
         return found
 
 

@@ -13,10 +13,10 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from magnostic.data.fit import Fit, Size, fit_image
-from magnostic.data.scan import Unusable, decode
+from magnostic.data.scan import Unusable, decode, opened
 
 #: Pixels beyond which a file is refused before it is decoded, so that decoding threads together
 #: stay within a few hundred MiB.
@@ -35,19 +35,23 @@ class Input:
     height: int
 
 
-def read(given: Any, size: Size, fit: Fit) -> Input | str:
-    """A path, PIL image, array or tensor as input; or, in words, why it can't be one.
+def read(given: Any, size: Size, fit: Fit, max_pixels: int = MAX_PIXELS) -> Input | str:
+    """A path, content, PIL image, array or tensor as input; or, in words, why it can't be one.
 
     Args:
-        given: path of an image file; PIL image in RGB; uint8 [H, W, 3] array or tensor; tensor
-            [3, H, W], uint8 or, in [0, 1], floating point.
+        given: path of an image file; bytes, the content of one (PNG, JPEG, TIFF, BMP, WebP); PIL
+            image in RGB; uint8 [H, W, 3] array or tensor; tensor [3, H, W], uint8 or, in [0, 1],
+            floating point.
         size, fit: of the network's input.
+        max_pixels: beyond which a file is refused before it is decoded.
     """
     try:
         if isinstance(given, str | Path):
             _refuse_no_file(given)
-            _refuse_huge(Path(given))
-            pixels = decode(Path(given))
+            given = Path(given)
+        if isinstance(given, Path | bytes):
+            _refuse_huge(given, max_pixels)
+            pixels = decode(given)
         else:
             pixels = as_pixels(given)
         height, width = pixels.shape[:2]
@@ -91,12 +95,12 @@ def _refuse_no_file(path: str | Path) -> None:
         raise Unusable("unreadable", "no regular file; give the file of a photograph")
 
 
-def _refuse_huge(path: Path) -> None:
+def _refuse_huge(source: Path | bytes, most: int) -> None:
     """Look at the header alone; what cannot be opened is left to ``decode`` to name."""
     try:
-        with Image.open(path) as image:
+        with opened(source) as image:
             width, height = image.size
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError):
+    except Exception:  # whatever a reader of headers raises
         return
-    if width * height > MAX_PIXELS:
+    if width * height > most:
         raise Unusable("too large", f"{width}x{height} pixels; cut it into tiles")

@@ -107,12 +107,13 @@ class Predictor:
         """One row for each image, in order; a bad one is a row with its error.
 
         Args:
-            images: one image or an iterable of them. An image is a path, a PIL image in RGB, a
-                uint8 [H, W, 3] array or tensor, or a tensor [3, H, W] (uint8, or floating point
-                in [0, 1]). An array or tensor with one axis more is several.
+            images: one image or an iterable of them. An image is a path, bytes (the content of a
+                PNG, JPEG, TIFF, BMP or WebP file), a PIL image in RGB, a uint8 [H, W, 3] array or
+                tensor, or a tensor [3, H, W] (uint8, or floating point in [0, 1]). An array or
+                tensor with one axis more is several.
             workers: decoding threads; 0: one a core.
         """
-        one_file = isinstance(images, str | Path) or hasattr(images, "convert")
+        one_file = isinstance(images, str | Path | bytes) or hasattr(images, "convert")
         if one_file or getattr(images, "ndim", 4) in (2, 3):  # one array or tensor, RGB or not
             images = [images]
         rows = list(self.stream(images, workers=workers))
@@ -137,7 +138,7 @@ class Predictor:
             overlap = not self.engine.shares_cores
             read = batches(noted(), size, fit, batch_size, workers=workers, overlap=overlap)
             for batch in read:
-                found = self._rows(batch)
+                found = self.rows(batch)
                 here, heads[:] = heads[: len(found)], heads[len(found) :]
                 yield from ({**head, **row} for head, row in zip(here, found, strict=True))
 
@@ -154,13 +155,14 @@ class Predictor:
             raise BadInput(
                 f"batch: {pixels.dtype} {pixels.shape}; give uint8 [N, {height}, {width}, 3]"
             )
-        return self._rows(Batch([Input(p, p.shape[1], p.shape[0]) for p in pixels]))
+        return self.rows(Batch([Input(p, p.shape[1], p.shape[0]) for p in pixels]))
 
     def compute(self, pixels: NDArray[np.uint8]) -> Computed:
         """Probabilities as predicted and features of uint8 [N, H, W, 3], N >= 1."""
         return self.engine.compute(pixels)
 
-    def _rows(self, batch: Batch) -> list[Row]:
+    def rows(self, batch: Batch) -> list[Row]:
+        """Rows without ``path`` and ids, in order, of what was read and what was not."""
         rows: list[Row] = [
             {"error": e, "review": True, "reasons": "error"} if isinstance(e, str) else {}
             for e in batch.inputs

@@ -1,0 +1,250 @@
+"""Photographs of all requests, decoded on threads and computed together.
+
+One thread computes. It takes as many photographs as the engine likes at once; a batch that is not
+full waits for those that are being decoded or are arriving, though not longer than a batch takes,
+and a few milliseconds for others, since a batch costs the same however full it is. Where the engine
+computes on the cores that decode, bodies are read and decoded in turns with it
+(:mod:`magnostic.deploy.pipeline` says why).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from magnostic.deploy.photograph import Input, read
+from magnostic.deploy.pipeline import Batch
+from magnostic.deploy.predictor import Predictor, Row
+from magnostic.deploy.server import content
+from magnostic.processors import cores
+
+#: Seconds that a batch waits at most for photographs that are being decoded or are arriving.
+_WAIT: Final = 0.25
+#: Seconds without work after which memory goes back to the system.
+_IDLE: Final = 2.0
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """A photograph ready to be computed, and who waits for its row."""
+
+    entry: Input
+    loop: asyncio.AbstractEventLoop
+    row: asyncio.Future[Row]
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Other work for the thread that computes."""
+
+    work: Callable[[], Any]
+    loop: asyncio.AbstractEventLoop
+    result: asyncio.Future[Any]
+
+
+class Batcher:
+    """Computes for all requests; its coroutines may be awaited by any number of them.
+
+    Args:
+        predictor: what computes.
+        max_pixels: beyond which a photograph is refused before it is decoded.
+        linger: seconds that a batch waits for photographs nobody has sent yet.
+        computed: called with the number of photographs of each batch and its seconds.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        *,
+        max_pixels: int,
+        linger: float,
+        computed: Callable[[int, float], None] = lambda _n, _s: None,
+    ) -> None:
+        self._predictor = predictor
+        self._max_pixels, self._linger, self._computed = max_pixels, linger, computed
+        self._turns = predictor.engine.shares_cores
+        self._ready: deque[_Waiting] = deque()
+        self._jobs: deque[_Job] = deque()
+        self._paused: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
+        self._decoding = self._arriving = 0
+        self._took = _WAIT  # the last batch, seconds
+        self._computing = self._closing = False
+        self._changed = threading.Condition()
+        self._pool = ThreadPoolExecutor(cores(), thread_name_prefix="decode")
+        self._thread = threading.Thread(target=self._work, name="compute", daemon=True)
+
+    def start(self) -> None:
+        """Begin to compute."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Finish what was begun, and end the threads."""
+        self._pool.shutdown()
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        self._thread.join()
+
+    @property
+    def alive(self) -> bool:
+        """Whether work is taken."""
+        return self._thread.is_alive() and not self._closing
+
+    @contextmanager
+    def arriving(self) -> Iterator[None]:
+        """A request whose photographs are still being sent: worth waiting for."""
+        with self._changed:
+            self._arriving += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._arriving -= 1
+
+    async def turn(self) -> None:
+        """Wait until no batch is computed on the cores that would do anything else."""
+        while self._turns and self._computing:
+            loop = asyncio.get_running_loop()
+            end: asyncio.Future[None] = loop.create_future()
+            with self._changed:
+                if not self._computing:
+                    return
+                self._paused.append((loop, end))
+            await end
+
+    async def row(self, data: bytes) -> Row:
+        """What :class:`Predictor` says of one file's content."""
+        loop = asyncio.get_running_loop()
+        row: asyncio.Future[Row] = loop.create_future()
+        with self._changed:
+            self._decoding += 1
+        self._pool.submit(self._decode, data, loop, row)
+        return await row
+
+    async def decoded(self, data: bytes) -> Input | str:
+        """A file's content as input, or in words why it can't be one."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, self._read, data)
+
+    async def run(self, work: Callable[[], Any]) -> Any:
+        """Let the thread that computes do something else between two batches."""
+        loop = asyncio.get_running_loop()
+        job = _Job(work, loop, loop.create_future())
+        with self._changed:
+            self._jobs.append(job)
+            self._changed.notify_all()
+        return await job.result
+
+    def _read(self, data: bytes) -> Input | str:
+        about = self._predictor.about
+        return content.refusal(data) or read(data, about.size, about.fit, self._max_pixels)
+
+    def _decode(
+        self, data: bytes, loop: asyncio.AbstractEventLoop, row: asyncio.Future[Row]
+    ) -> None:
+        if self._turns:
+            with self._changed:
+                while self._computing:
+                    self._changed.wait()
+        entry = self._read(data)
+        with self._changed:
+            self._decoding -= 1
+            if isinstance(entry, Input):
+                self._ready.append(_Waiting(entry, loop, row))
+            self._changed.notify_all()
+        if isinstance(entry, str):
+            (told,) = self._predictor.rows(Batch([entry]))
+            _deliver(loop, [(row, told)])
+
+    def _work(self) -> None:
+        trim = True  # once after each time of work
+        while True:
+            with self._changed:
+                while not (self._ready or self._jobs):
+                    if self._closing and not self._decoding:
+                        return
+                    if not self._changed.wait(_IDLE if trim else None) and trim:
+                        trim = False
+                        _give_back_memory()
+                trim = True
+                job = self._jobs.popleft() if self._jobs else None
+            if job is not None:
+                _carry_out(job)
+            if self._ready:
+                self._compute(self._next_batch())
+
+    def _next_batch(self) -> list[_Waiting]:
+        size = self._predictor.engine.batch_size
+        started = time.monotonic()
+        with self._changed:
+            while len(self._ready) < size and not self._closing:
+                coming = self._decoding or self._arriving
+                until = started + (min(_WAIT, self._took) if coming else self._linger)
+                left = until - time.monotonic()
+                if left <= 0:
+                    break
+                self._changed.wait(left if not coming else min(left, self._linger))
+            self._computing = True
+            return [self._ready.popleft() for _ in range(min(size, len(self._ready)))]
+
+    def _compute(self, batch: list[_Waiting]) -> None:
+        started = time.monotonic()
+        try:
+            rows = self._predictor.rows(Batch([waiting.entry for waiting in batch]))
+            answers: list[tuple[asyncio.Future[Any], Any]] = [
+                (waiting.row, row) for waiting, row in zip(batch, rows, strict=True)
+            ]
+        except Exception as error:  # one batch's fault must not stop the thread
+            answers = [(waiting.row, error) for waiting in batch]
+        finally:
+            with self._changed:
+                self._computing = False
+                paused, self._paused = self._paused, []
+                self._changed.notify_all()
+        self._took = time.monotonic() - started
+        self._computed(len(batch), self._took)
+        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = {}
+        for waiting, pair in zip(batch, answers, strict=True):
+            by_loop.setdefault(waiting.loop, []).append(pair)
+        for loop, end in paused:
+            by_loop.setdefault(loop, []).append((end, None))
+        for loop, pairs in by_loop.items():
+            _deliver(loop, pairs)
+
+
+def _carry_out(job: _Job) -> None:
+    try:
+        result = job.work()
+    except Exception as error:
+        result = error
+    _deliver(job.loop, [(job.result, result)])
+
+
+def _deliver(loop: asyncio.AbstractEventLoop, pairs: list[tuple[asyncio.Future[Any], Any]]) -> None:
+    def settle() -> None:
+        for future, result in pairs:
+            if future.done():  # whoever asked has gone
+                continue
+            if isinstance(result, Exception):
+                future.set_exception(result)
+            else:
+                future.set_result(result)
+
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(settle)
+
+
+def _give_back_memory() -> None:
+    """What glibc holds for the next batches goes back where nobody sends any."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
