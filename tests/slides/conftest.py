@@ -64,7 +64,7 @@ def photographs(request: pytest.FixtureRequest) -> list[NDArray[np.uint8]]:
     try:
         root: Path = request.getfixturevalue(SHARED_SAMPLE)
     except pytest.skip.Exception:
-        return [np.asarray(render_field(s, 100, 0).image) for s in phantom_slides()[:4]]
+        return [render_field(s, 100, 0).rgb for s in phantom_slides()[:4]]
     found: list[NDArray[np.uint8]] = []
     for path in sorted(root.rglob("*-100-*.png")):
         with Image.open(path) as image:
