@@ -87,15 +87,20 @@ def test_a_folder_with_a_bad_file(call: Call, tiny_run: Path, folder: Path, tmp_
     assert "not an image" in page
     assert (out / "figures" / "faithfulness.png").is_file()
 
+    one = tiny_run / "patient" / "r0f0"  # which keeps no training images
     code, _, said = call(
-        "explain", tiny_run, folder, "-o", tmp_path / "two", "--random-maps", 0, "--strict"
+        "explain", one, folder, "-o", tmp_path / "two", "--random-maps", 0, "--strict"
     )
     assert code == 2
     assert "1 of 3 photographs could not be read" in said
     two = pd.read_csv(tmp_path / "two" / "explanations.csv")
     assert two["deletion_auc"].isna().all()
-    assert two["y_pred"].equals(table["y_pred"])
-    _self_contained((tmp_path / "two" / "report.html").read_text(encoding="utf-8"))
+    assert two["y_pred"].notna().tolist() == [True, False, True]
+    assert two["nearest_1_image_id"].isna().all()
+    page = (tmp_path / "two" / "report.html").read_text(encoding="utf-8")
+    _self_contained(page)
+    assert page.count("kept no training images") == 2
+    assert "nothing was measured" in page
 
 
 def test_the_photographs_of_the_data_and_another_class(

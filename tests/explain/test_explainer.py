@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
 import torch
 from PIL import Image
 
@@ -20,7 +21,7 @@ from magnostic.errors import BadInput, MissingExtra
 from magnostic.explain import Explainer
 from magnostic.models import heads
 from magnostic.models.classifier import Classifier
-from magnostic.models.encoders import Handcrafted
+from magnostic.models.encoders import Handcrafted, Network
 
 Photographs = list[np.ndarray]
 
@@ -127,6 +128,26 @@ def test_occlusion_of_handcrafted_features(tiny_run: Path, photographs: Photogra
     explainer = Explainer(about, [Member(member.folder, model, spec)], [None])
     assert explainer.method == "occlusion"
     assert explainer.explain(photographs[0]).relevance.max() == 1
+
+
+def test_auto_takes_attention_for_a_transformer(
+    tiny_run: Path, photographs: Photographs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    about, (member,) = artefact.load_members(tiny_run)
+    torch.manual_seed(0)
+    vit = timm.create_model("test_vit", num_classes=0, img_size=32)
+    encoder = Network(vit, [0.5] * 3, [0.25] * 3)
+    head = torch.nn.Linear(encoder.width, len(about.classes))
+    spec = replace(member.spec, backbone="test_vit", head=heads.describe(head))
+    changed = Member(member.folder, Classifier(encoder, head).eval(), spec)
+    monkeypatch.setitem(sys.modules, "captum.attr", None)  # which attention does not need
+    explainer = Explainer(about, [changed], [None])
+    assert explainer.method == "attention"
+    found = explainer.explain(photographs[0])
+    assert found.relevance.shape == (32, 32)
+    assert (found.relevance.min() >= 0, found.relevance.max()) == (True, 1)
+    with pytest.raises(BadInput, match="no convolutional maps; use attention"):
+        Explainer(about, [changed], [None], "gradcam")
 
 
 def test_grayscale_is_seen_as_predicted(tiny_run: Path, photographs: Photographs) -> None:

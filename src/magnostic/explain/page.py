@@ -56,6 +56,7 @@ class Shown:
         error: why there is no explanation; everything after it is then empty.
         says: sentences.
         uri, width, height: photograph, overlay and scale in one picture, in CSS pixels.
+        neighbours: None where some were asked for, but the run kept none.
     """
 
     name: str
@@ -65,7 +66,7 @@ class Shown:
     uri: str = ""
     width: int = 0
     height: int = 0
-    neighbours: Sequence[Neighbour] = ()
+    neighbours: Sequence[Neighbour] | None = ()
 
 
 def shown(
@@ -93,7 +94,9 @@ def shown(
         _uri(pair.resize((width, height), Image.Resampling.LANCZOS)),
         width,
         height,
-        [_neighbour(n, c) for n, c in zip(record["nearest"], cases, strict=True)],
+        None
+        if record["nearest"] is None
+        else [_neighbour(n, c) for n, c in zip(record["nearest"], cases, strict=True)],
     )
 
 
@@ -139,10 +142,14 @@ def write_page(
 def _sentences(record: Mapping[str, Any]) -> list[str]:
     found = []
     target, predicted = record["target"], record["y_pred"]
-    told = f"Predicted {words.class_name(predicted)}, probability {record['confidence']:.2f}."
-    if target != predicted:
-        told += f" Explained: {words.class_name(target)}."
-    found.append(told)
+    told = f"Predicted {words.class_name(predicted)}, stated probability "
+    told += f"{record['confidence']:.2f}. "
+    told += (
+        "Explained: that class"
+        if target == predicted
+        else (f"Explained: {words.class_name(target)}")
+    )
+    found.append(f"{told}, whose probability before calibration is {record['probability']:.2f}.")
     if record["relevance"] == "none":
         found.append("Nothing in this photograph speaks for the class by this method.")
     elif record["deletion_auc"] is not None:
@@ -235,6 +242,7 @@ def _curves(curves: Sequence[Faithfulness], folder: Path) -> Picture:
             folder,
             "faithfulness",
             "Mean deletion and insertion curves of maps and of random maps",
-            f"The explained class's probability as predicted, mean of {len(curves)} {photographs}. "
-            "A good map falls early in deletion and rises early in insertion.",
+            "The explained class's probability before calibration, mean of "
+            f"{len(curves)} {photographs}. A good map falls early in deletion and rises early in "
+            "insertion.",
         )

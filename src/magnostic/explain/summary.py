@@ -95,9 +95,10 @@ def in_words(measured: Measured, maps: int) -> str:
         verdict = "That is less often than chance: these maps mislead."
     else:
         verdict = "That cannot be told from chance, which is half."
+    others = "a random map" if maps == 1 else f"most of {maps} random maps"
     plural = "photograph" if measured.n == 1 else "photographs"
     return (
-        f"{what} than most of {maps} random maps of the same smoothness on {measured.better} of "
+        f"{what} than {others} of the same smoothness on {measured.better} of "
         f"{measured.n} {plural} ({measured.share:.2f}, 95% interval {measured.low:.2f} to "
         f"{measured.high:.2f}). {verdict}"
     )

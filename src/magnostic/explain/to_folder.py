@@ -229,13 +229,14 @@ def _one(
     explanation = explainer.explain(pixels, target)
     neighbours = explainer.nearest(pixels, wanted.neighbours) if wanted.neighbours else []
     own = pixel_hash(original)
+    known = bool(neighbours) or not wanted.neighbours
     flat = float(explanation.relevance.max()) == 0
     record |= {
         "target": target,
         "method": explanation.method,
         "probability": _short(explanation.probability),
         "relevance": "none" if flat else "some",
-        "nearest": [_named(n, own) for n in neighbours],
+        "nearest": [_named(n, own) for n in neighbours] if known else None,
     }
     if wanted.maps and not flat:
         seen = explainer.seen(pixels)
