@@ -33,6 +33,8 @@ import numpy as np
 from _models import photographs
 from _table import Row, finish
 
+from magnostic.progress import say
+
 CLIENTS, REQUESTS, OFFLINE = 64, 2000, 1000
 SHARE, BOUNDARY = 0.8, b"bench-of-magnostic"
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -196,13 +198,16 @@ def measure(run: Path, folder: Path, count: int) -> list[Row]:
     before = offline(run, paths, OFFLINE, folder / "before.json")
     rows = json.loads((folder / "before.json").read_text())[: len(paths)]
     assert len(rows) == len(paths)
+    say("offline prediction is measured; starting the server")
     server = Server(run)
     try:
         requests = [request(path, server.host) for path in paths]
         asyncio.run(load(server.host, requests, 2 * CLIENTS))  # the first batches take longer
         at_start = server.resident()
+        say("the load begins")
         told, seconds = asyncio.run(load(server.host, requests, count))
         at_end, sizes = server.resident(), server.batch_size()
+        say("the load is over")
         time.sleep(5)
         later = server.resident()
     finally:

@@ -27,8 +27,8 @@ def before_call(_: Any, case: Any, kwargs: dict[str, Any]) -> None:
     """Not more ids than photographs in requests that are meant to be right."""
     body = case.body
     right = case.meta.generation.mode.is_positive and isinstance(body, dict)
-    if right and isinstance(body.get("patients"), list):
-        body["patients"] = body["patients"][: len(body["images"])]
+    if right and "patients" in body:
+        body["patients"] = ",".join(body["patients"].split(",")[: len(body["images"])])
     del kwargs
 
 

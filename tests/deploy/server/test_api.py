@@ -96,7 +96,7 @@ def test_patients_are_decided_as_offline(
     known = [*ids, "", ""]
     for row, patient in zip(models.predictor.stream(some), known, strict=True):
         sums.add({**row, "patient_id": patient or None})
-    answer = client.post("/v1/predict", files=parts(some), data={"patients": ids}).json()
+    answer = client.post("/v1/predict", files=parts(some), data={"patients": ",".join(ids)}).json()
     assert [r["patient_id"] for r in answer["results"]] == [i or None for i in known]
     for told, wanted in zip(answer["patients"], sums.table(), strict=True):
         for name in ("patient_id", "images", "unread", "to_review", "by_mean_probability",
@@ -188,7 +188,10 @@ END = b"--b--\r\n"
         (form(part("image"), END), 422),
         (form(part("patients", b"a"), END), 422),
         (form(part("images"), part("patients", b"\xff\xfe"), END), 422),
-        (form(part("images"), part("patients", b"a" * 300), END), 422),
+        (form(part("images"), part("patients", b"a" * 9000), END), 422),
+        (form(part("images"), part("patients", b"a" * 40_000), END), 422),
+        (form(part("images"), part("patients", b"a,b"), END), 422),
+        (form(part("images"), part("patients", b"{}"), END), 422),
         (form(part("images"), part("patients"), part("patients"), END), 422),
         (form(part("images", filename=b"../../etc/passwd"), END), 422),
         (form(part("images", filename=b"folder/x.png"), END), 422),

@@ -25,8 +25,10 @@ from magnostic.deploy.server.settings import Settings
 from magnostic.deploy.server.upload import Upload
 from magnostic.explain import Explainer, heat_png, on_photograph
 
-#: What an id of a patient may be in a form, where nothing tells text from lists or objects.
-PATIENT: Final = re.compile(r'^[^\[\]{}"\\\x00-\x1f]*$')
+#: Ids of patients in a form, where nothing tells a text from a list or an object.
+PATIENTS: Final = re.compile(r'^[^\[\]{}"\\\x00-\x1f]*$')
+#: Characters of them all.
+LONGEST: Final = 8000
 #: Nearest training images that are told.
 _NEAREST: Final = 6
 #: Of the overlay's longer side, pixels.
@@ -40,13 +42,17 @@ class Queue:
         self.most, self.length = most, 0
         self.stopping = False
 
-    @contextmanager
-    def taking(self, photographs: int) -> Iterator[None]:
-        """Take so many in, or raise Problem 503."""
+    def check(self, photographs: int = 1) -> None:
+        """Raise Problem 503 where so many can't be taken in."""
         if self.stopping or self.length + photographs > max(self.most, photographs):
             raise Problem(
                 503, "busy", "the queue is full; try again later", headers={"Retry-After": "1"}
             )
+
+    @contextmanager
+    def taking(self, photographs: int) -> Iterator[None]:
+        """Take so many in, or raise Problem 503."""
+        self.check(photographs)
         self.length += photographs
         try:
             yield
@@ -71,17 +77,13 @@ class Api:
 
     async def predict(self, request: Request) -> Response:
         """Predict photographs: class, calibrated probabilities, set, review flag."""
+        self.queue.check()
         with self.batcher.arriving():
             form = await upload.read(request, self.settings, "images", ("patients",))
-        files, ids = form.files, form.texts.get("patients", [])
+        files = form.files
         if not files:
             raise Problem(422, "field", "images: no photograph was sent")
-        wrong = [i for i in ids if len(i) > 64 or not PATIENT.fullmatch(i)]
-        if wrong:
-            raise Problem(422, "field", f"patients: {wrong[0]!r} has characters of no id")
-        if len(ids) > len(files):
-            raise Problem(422, "field", "patients: more ids than photographs")
-        patients = [i.strip() or None for i in ids] + [None] * (len(files) - len(ids))
+        patients = _ids(form.texts.get("patients", []), len(files))
         with self.queue.taking(len(files)):
             rows = await asyncio.gather(*map(self._row, files))
         results = [
@@ -111,6 +113,7 @@ class Api:
         explainer = self.models.explainer
         if explainer is None:
             raise Problem(404, "no-explanations", self.models.reason or problems.MEANINGS[404])
+        self.queue.check()
         form = await upload.read(request, self.settings, "image", ("target",))
         targets = form.texts.get("target", [])
         if len(form.files) != 1 or len(targets) > 1:
@@ -145,6 +148,17 @@ class Api:
                 401, "key", "the API key is missing or wrong; send Authorization: Bearer KEY",
                 headers={"WWW-Authenticate": "Bearer"},
             )  # fmt: skip
+
+
+def _ids(texts: list[str], photographs: int) -> list[str | None]:
+    """Each photograph's patient. Raises Problem 422 for what is no list of ids."""
+    joined = texts[0] if texts else ""
+    if len(texts) > 1 or len(joined) > LONGEST or not PATIENTS.fullmatch(joined):
+        raise Problem(422, "field", "patients: send one text of ids with commas between them")
+    ids = [i.strip() or None for i in joined.split(",")] if joined else []
+    if len(ids) > photographs:
+        raise Problem(422, "field", "patients: more ids than photographs")
+    return ids + [None] * (photographs - len(ids))
 
 
 def _explained(explainer: Explainer, entry: Input, target: str | None) -> dict[str, Any]:

@@ -1,10 +1,10 @@
 """Photographs of all requests, decoded on threads and computed together.
 
-One thread computes. It takes as many photographs as the engine likes at once; a batch that is not
-full waits for those that are being decoded or are arriving, though not longer than a batch takes,
-and a few milliseconds for others, since a batch costs the same however full it is. Where the engine
-computes on the cores that decode, bodies are read and decoded in turns with it
-(:mod:`magnostic.deploy.pipeline` says why).
+One thread computes. It takes as many photographs as the engine likes at once. A batch costs the
+same however full it is, so one that is not full waits: a few milliseconds for photographs that
+nobody has sent yet, and longer for those that are arriving or being decoded, as long as they keep
+coming. Where the engine computes on the cores that decode, bodies are read and decoded in turns
+with it (:mod:`magnostic.deploy.pipeline` says why).
 """
 
 from __future__ import annotations
@@ -27,8 +27,10 @@ from magnostic.deploy.predictor import Predictor, Row
 from magnostic.deploy.server import content
 from magnostic.processors import cores
 
-#: Seconds that a batch waits at most for photographs that are being decoded or are arriving.
-_WAIT: Final = 0.25
+#: Seconds that a batch waits for the next of the photographs that are arriving or being decoded;
+#: and for all of them.
+_NEXT: Final = 0.05
+_ALL: Final = 1.0
 #: Seconds without work after which memory goes back to the system.
 _IDLE: Final = 2.0
 
@@ -76,7 +78,7 @@ class Batcher:
         self._jobs: deque[_Job] = deque()
         self._paused: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
         self._decoding = self._arriving = 0
-        self._took = _WAIT  # the last batch, seconds
+        self._last = 0.0  # when the last one became ready
         self._computing = self._closing = False
         self._changed = threading.Condition()
         self._pool = ThreadPoolExecutor(cores(), thread_name_prefix="decode")
@@ -112,14 +114,18 @@ class Batcher:
 
     async def turn(self) -> None:
         """Wait until no batch is computed on the cores that would do anything else."""
-        while self._turns and self._computing:
+        while (end := self._end_of_batch()) is not None:
+            await end
+
+    def _end_of_batch(self) -> asyncio.Future[None] | None:
+        """What is done when the batch is; None where nothing has to wait for one."""
+        with self._changed:
+            if not (self._turns and self._computing):
+                return None
             loop = asyncio.get_running_loop()
             end: asyncio.Future[None] = loop.create_future()
-            with self._changed:
-                if not self._computing:
-                    return
-                self._paused.append((loop, end))
-            await end
+            self._paused.append((loop, end))
+            return end
 
     async def row(self, data: bytes) -> Row:
         """What :class:`Predictor` says of one file's content."""
@@ -160,6 +166,7 @@ class Batcher:
             self._decoding -= 1
             if isinstance(entry, Input):
                 self._ready.append(_Waiting(entry, loop, row))
+                self._last = time.monotonic()
             self._changed.notify_all()
         if isinstance(entry, str):
             (told,) = self._predictor.rows(Batch([entry]))
@@ -188,11 +195,11 @@ class Batcher:
         with self._changed:
             while len(self._ready) < size and not self._closing:
                 coming = self._decoding or self._arriving
-                until = started + (min(_WAIT, self._took) if coming else self._linger)
-                left = until - time.monotonic()
+                until = min(self._last + _NEXT, started + _ALL) if coming else 0.0
+                left = max(until, started + self._linger) - time.monotonic()
                 if left <= 0:
                     break
-                self._changed.wait(left if not coming else min(left, self._linger))
+                self._changed.wait(left)
             self._computing = True
             return [self._ready.popleft() for _ in range(min(size, len(self._ready)))]
 
@@ -210,8 +217,7 @@ class Batcher:
                 self._computing = False
                 paused, self._paused = self._paused, []
                 self._changed.notify_all()
-        self._took = time.monotonic() - started
-        self._computed(len(batch), self._took)
+        self._computed(len(batch), time.monotonic() - started)
         by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = {}
         for waiting, pair in zip(batch, answers, strict=True):
             by_loop.setdefault(waiting.loop, []).append(pair)

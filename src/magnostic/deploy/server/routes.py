@@ -9,15 +9,16 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.responses import Response
 
 from magnostic.deploy.server import answers, problems, schema
-from magnostic.deploy.server.api import PATIENT, Api
+from magnostic.deploy.server.api import LONGEST, PATIENTS, Api
 from magnostic.deploy.server.problems import Problem, declared
 
 _REFUSALS: Final = (400, 401, 403, 408, 413, 415, 422, 500, 503)
-_ID: Final = {"type": "string", "maxLength": 64, "pattern": PATIENT.pattern}
 _PATIENTS: Final = {
-    "anyOf": [{"type": "array", "items": _ID}, _ID],
-    "description": "Ids of patients, in the order of the photographs; an empty one: not known. "
-    "There may be fewer than photographs, and not more.",
+    "type": "string",
+    "pattern": PATIENTS.pattern,
+    "maxLength": LONGEST,
+    "description": "Ids of patients in the order of the photographs, with commas between them; "
+    "none between two commas: not known. There may be fewer than photographs, and not more.",
 }
 
 

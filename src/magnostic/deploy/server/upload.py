@@ -8,7 +8,6 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 from fastapi import Request
 from python_multipart.exceptions import FormParserError
@@ -17,8 +16,8 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from magnostic.deploy.server.problems import Problem
 from magnostic.deploy.server.settings import Settings
 
-#: Bytes of a field that is no file.
-_TEXT: Final = 256
+#: Bytes of a field that is no file, and characters of a file's name.
+_TEXT, _NAME = 32_000, 256
 
 
 @dataclass(frozen=True)
@@ -160,13 +159,13 @@ def _text(data: bytes, what: str) -> str:
 def _bad_name(name: str) -> str | None:
     if any(c in "/\\" for c in name) or name in (".", ".."):
         return "name: is a path; send the name of the file alone"
-    if len(name) > _TEXT or any(_control(c) for c in name):
+    if len(name) > _NAME or any(_control(c) for c in name):
         return "name: too long, or holds control characters"
     return None
 
 
 def _shown(name: str) -> str:
-    return "".join("?" if _control(c) else c for c in name[:_TEXT])
+    return "".join("?" if _control(c) else c for c in name[:_NAME])
 
 
 def _control(character: str) -> bool:
