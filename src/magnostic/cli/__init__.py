@@ -60,6 +60,14 @@ for _verb, _help in _VERBS.items():
     app.command(f"magnostic.cli.{_verb}:{_verb}", name=_verb, help=_help)
 
 
+def _goes_on(verb: str) -> str:
+    if verb in ("train", "predict", "slide"):
+        return "the same command with --resume goes on from here"
+    if verb in ("study", "robustness", "fetch"):
+        return "the same command goes on from here"
+    return "nothing was written; give the same command again"
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Entry point. Exit code 0: done; 1: a run failed; 2: bad input; 130: interrupted."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -69,8 +77,8 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        told = "the same command with --resume, or the same study again, goes on from here"
-        print(f"interrupted; {told}", file=sys.stderr)
+        given = sys.argv[1:] if arguments is None else arguments
+        print(f"interrupted; {_goes_on(given[0] if given else '')}", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:  # the reader of a pipe (head, less) has gone
         sys.stderr.close()

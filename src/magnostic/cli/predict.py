@@ -100,7 +100,10 @@ def _report(summary: Summary) -> None:
     print(f"{summary.images} photographs{before}, {summary.unread} could not be read")
     if summary.classes:
         print("classes: " + ", ".join(f"{c} {n}" for c, n in sorted(summary.classes.items())))
-    reasons = ", ".join(f"{name} {n}" for name, n in summary.reasons.most_common())
+    counted = dict(summary.reasons.most_common())
+    if summary.unread:
+        counted = {"error": summary.unread, **counted}
+    reasons = ", ".join(f"{name} {n}" for name, n in counted.items())
     print(f"to review: {summary.review}" + (f" ({reasons})" if reasons else ""))
     for path, error in summary.first_errors:
         print(f"  {path}: {error}")

@@ -100,7 +100,10 @@ def _refuse_huge(source: Path | bytes, most: int) -> None:
     try:
         with opened(source) as image:
             width, height = image.size
+    except Image.DecompressionBombError:
+        raise Unusable("too large", f"more than {most:,} pixels; cut it into tiles") from None
     except Exception:  # whatever a reader of headers raises
         return
     if width * height > most:
-        raise Unusable("too large", f"{width}x{height} pixels; cut it into tiles")
+        size = f"{width}x{height} pixels, more than {most:,}"
+        raise Unusable("too large", f"{size}; cut it into tiles")

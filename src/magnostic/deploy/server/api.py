@@ -78,8 +78,7 @@ class Api:
     async def predict(self, request: Request) -> Response:
         """Predict photographs: class, calibrated probabilities, set, review flag."""
         self.queue.check()
-        with self.batcher.arriving():
-            form = await upload.read(request, self.settings, "images", ("patients",))
+        form = await upload.read(request, self.settings, "images", ("patients",))
         files = form.files
         if not files:
             raise Problem(422, "field", "images: no photograph was sent")

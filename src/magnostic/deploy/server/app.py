@@ -61,7 +61,7 @@ def create_app(models: Models, settings: Settings) -> ASGIApp:
     routes.install(app, Api(models, settings, batcher, queue, metrics))
     _pages(app)
     paths = {"/", "/docs", *app.openapi()["paths"], "/openapi.json"}
-    return Guard(app, settings, metrics, held, counted(paths), batcher.turn)
+    return Guard(app, settings, metrics, held, counted(paths))
 
 
 def _pages(app: FastAPI) -> None:

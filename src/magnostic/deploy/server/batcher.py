@@ -1,10 +1,9 @@
 """Photographs of all requests, decoded on threads and computed together.
 
-One thread computes. It takes as many photographs as the engine likes at once. A batch costs the
-same however full it is, so one that is not full waits: a few milliseconds for photographs that
-nobody has sent yet, and longer for those that are arriving or being decoded, as long as they keep
-coming. Where the engine computes on the cores that decode, bodies are read and decoded in turns
-with it (:mod:`magnostic.deploy.pipeline` says why).
+One thread computes. It takes as many photographs as the engine likes at once; a batch that is not
+full waits for those that are being decoded, and a few milliseconds for others, since a batch costs
+the same however full it is. Where the engine computes on the cores that decode, the two take turns
+(:mod:`magnostic.deploy.pipeline` says why).
 """
 
 from __future__ import annotations
@@ -15,9 +14,8 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -27,10 +25,8 @@ from magnostic.deploy.predictor import Predictor, Row
 from magnostic.deploy.server import content
 from magnostic.processors import cores
 
-#: Seconds that a batch waits for the next of the photographs that are arriving or being decoded;
-#: and for all of them.
-_NEXT: Final = 0.05
-_ALL: Final = 1.0
+#: Seconds that a batch waits at most for photographs that are being decoded.
+_WAIT: Final = 0.25
 #: Seconds without work after which memory goes back to the system.
 _IDLE: Final = 2.0
 
@@ -76,9 +72,7 @@ class Batcher:
         self._turns = predictor.engine.shares_cores
         self._ready: deque[_Waiting] = deque()
         self._jobs: deque[_Job] = deque()
-        self._paused: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
-        self._decoding = self._arriving = 0
-        self._last = 0.0  # when the last one became ready
+        self._decoding = 0
         self._computing = self._closing = False
         self._changed = threading.Condition()
         self._pool = ThreadPoolExecutor(cores(), thread_name_prefix="decode")
@@ -100,32 +94,6 @@ class Batcher:
     def alive(self) -> bool:
         """Whether work is taken."""
         return self._thread.is_alive() and not self._closing
-
-    @contextmanager
-    def arriving(self) -> Iterator[None]:
-        """A request whose photographs are still being sent: worth waiting for."""
-        with self._changed:
-            self._arriving += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._arriving -= 1
-
-    async def turn(self) -> None:
-        """Wait until no batch is computed on the cores that would do anything else."""
-        while (end := self._end_of_batch()) is not None:
-            await end
-
-    def _end_of_batch(self) -> asyncio.Future[None] | None:
-        """What is done when the batch is; None where nothing has to wait for one."""
-        with self._changed:
-            if not (self._turns and self._computing):
-                return None
-            loop = asyncio.get_running_loop()
-            end: asyncio.Future[None] = loop.create_future()
-            self._paused.append((loop, end))
-            return end
 
     async def row(self, data: bytes) -> Row:
         """What :class:`Predictor` says of one file's content."""
@@ -166,7 +134,6 @@ class Batcher:
             self._decoding -= 1
             if isinstance(entry, Input):
                 self._ready.append(_Waiting(entry, loop, row))
-                self._last = time.monotonic()
             self._changed.notify_all()
         if isinstance(entry, str):
             (told,) = self._predictor.rows(Batch([entry]))
@@ -194,12 +161,9 @@ class Batcher:
         started = time.monotonic()
         with self._changed:
             while len(self._ready) < size and not self._closing:
-                coming = self._decoding or self._arriving
-                until = min(self._last + _NEXT, started + _ALL) if coming else 0.0
-                left = max(until, started + self._linger) - time.monotonic()
-                if left <= 0:
+                until = started + (_WAIT if self._decoding else self._linger)
+                if not self._changed.wait(max(0.0, until - time.monotonic())):
                     break
-                self._changed.wait(left)
             self._computing = True
             return [self._ready.popleft() for _ in range(min(size, len(self._ready)))]
 
@@ -215,14 +179,11 @@ class Batcher:
         finally:
             with self._changed:
                 self._computing = False
-                paused, self._paused = self._paused, []
                 self._changed.notify_all()
         self._computed(len(batch), time.monotonic() - started)
         by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = {}
         for waiting, pair in zip(batch, answers, strict=True):
             by_loop.setdefault(waiting.loop, []).append(pair)
-        for loop, end in paused:
-            by_loop.setdefault(loop, []).append((end, None))
         for loop, pairs in by_loop.items():
             _deliver(loop, pairs)
 

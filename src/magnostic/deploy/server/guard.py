@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
@@ -53,7 +53,6 @@ class Guard:
     Args:
         app: what is guarded.
         paths: path of a request as it is counted.
-        turn: waits until bodies may be read.
     """
 
     def __init__(
@@ -63,10 +62,9 @@ class Guard:
         metrics: Metrics,
         held: Held,
         paths: Callable[[str], str],
-        turn: Callable[[], Awaitable[None]],
     ) -> None:
         self._app, self._settings, self._metrics = app, settings, metrics
-        self._held, self._paths, self._turn = held, paths, turn
+        self._held, self._paths = held, paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -76,7 +74,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        body = _Body(headers, receive, self._settings, self._held, self._turn)
+        body = _Body(headers, receive, self._settings, self._held)
         answer = _Answer(scope, body, send)
         started = time.monotonic()
         try:
@@ -109,16 +107,8 @@ class Guard:
 class _Body:
     """A request's body on its way in: counted, timed, and given up when it is refused."""
 
-    def __init__(
-        self,
-        headers: Headers,
-        receive: Receive,
-        settings: Settings,
-        held: Held,
-        turn: Callable[[], Awaitable[None]],
-    ) -> None:
+    def __init__(self, headers: Headers, receive: Receive, settings: Settings, held: Held) -> None:
         self._receive, self._settings, self._all = receive, settings, held
-        self._turn = turn
         self._deadline = time.monotonic() + settings.body_seconds
         form = headers.get("content-type", "").lower().startswith("multipart/")
         self._most = settings.max_body if form else _JSON
@@ -136,9 +126,6 @@ class _Body:
             return await self._receive()
         if self._length is not None and self._length > self._most:
             raise Problem(413, "too-large", f"the request holds more than {self._most} bytes")
-        asked = time.monotonic()
-        await self._turn()
-        self._deadline += time.monotonic() - asked  # that is no fault of the sender
         left = min(self._settings.stall_seconds, self._deadline - time.monotonic())
         try:
             async with asyncio.timeout(max(0.0, left)):
