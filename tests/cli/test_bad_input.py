@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from magnostic import cli
 from magnostic.cli import main
 from magnostic.files import write_json
 
@@ -154,3 +157,30 @@ def test_some_runs_of_a_study_on_shifted_photographs(
     expect(call(*robustness, "x", tmp_path / "run"), "--only x", "is one run")
     expect(call(*robustness, "other", tmp_path / "study"), "'other'", "fits no run")
     expect(call(*robustness, "ROW", tmp_path / "study"), "no run of this study is done")
+
+
+def test_sigterm_cleans_up_as_an_interruption_does(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cleaned: list[bool] = []
+
+    def verb(_: object) -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            while True:
+                pass
+        finally:
+            cleaned.append(True)
+
+    monkeypatch.setattr(cli, "app", verb)
+    with pytest.raises(SystemExit) as ended:
+        main(["explain"])
+    assert (ended.value.code, cleaned) == (143, [True])
+    assert "interrupted; nothing was written" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_place_that_runs_through_a_file(call: Call, tree: Path, tmp_path: Path) -> None:
+    (tmp_path / "file.txt").write_text("x")
+    out = tmp_path / "file.txt" / "run"
+    expect(call("train", "probe-lite0", "--data", tree, "--out", out), "file.txt")

@@ -5,8 +5,12 @@ Heavy imports stand inside the verbs' functions, so that ``--help`` answers at o
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
 
 from cyclopts import App, Parameter
 
@@ -68,18 +72,43 @@ def _goes_on(verb: str) -> str:
     return "nothing was written; give the same command again"
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Entry point. Exit code 0: done; 1: a run failed; 2: bad input; 130: interrupted."""
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+@contextlib.contextmanager
+def _tidy_end() -> Iterator[list[int]]:
+    """SIGTERM ends what is inside as Ctrl-C does, cleaning up; yields the signals that came."""
+    came: list[int] = []
+
+    def end(number: int, _: object) -> None:
+        came.append(number)
+        raise KeyboardInterrupt
+
+    ours = threading.current_thread() is threading.main_thread()
+    ours = ours and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if ours:
+        signal.signal(signal.SIGTERM, end)
     try:
-        app(arguments)
+        yield came
+    finally:
+        if ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point.
+
+    Exit code 0: done; 1: a run failed; 2: bad input; 130, 143: ended by SIGINT, SIGTERM.
+    """
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    came: list[int] = []
+    try:
+        with _tidy_end() as came:
+            app(arguments)
     except MagnosticError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         given = sys.argv[1:] if arguments is None else arguments
         print(f"interrupted; {_goes_on(given[0] if given else '')}", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(128 + (came[0] if came else signal.SIGINT))
     except BrokenPipeError:  # the reader of a pipe (head, less) has gone
         sys.stderr.close()
         sys.exit(0)
@@ -87,4 +116,5 @@ def main(arguments: list[str] | None = None) -> None:
         where = f"{error.filename}: " if error.filename else ""
         reason = error.strerror or error
         print(f"error: {where}{reason}; mend that or name another place", file=sys.stderr)
-        sys.exit(1)
+        # A place that runs through a file was mistyped; any other fault is the machine's.
+        sys.exit(2 if isinstance(error, FileExistsError | NotADirectoryError) else 1)
