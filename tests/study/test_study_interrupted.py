@@ -74,7 +74,7 @@ def test_sigint_and_sigkill_lose_nothing_that_was_done(
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, said
-    assert "the same study again" in said
+    assert "the same command goes on" in said
     entries = json.loads((out / "study.json").read_text())["entries"]
     assert [entry["status"] for entry in entries] == ["done", "planned"]
     quick, slow = (out / entry["path"] for entry in entries)

@@ -75,7 +75,7 @@ class Batcher:
         self._decoding = 0
         self._computing = self._closing = False
         self._changed = threading.Condition()
-        self._pool = ThreadPoolExecutor(cores(), thread_name_prefix="decode")
+        self._pool = ThreadPoolExecutor(cores(), thread_name_prefix="uploads")
         self._thread = threading.Thread(target=self._work, name="compute", daemon=True)
 
     def start(self) -> None:
