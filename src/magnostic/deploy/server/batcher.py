@@ -27,6 +27,8 @@ from magnostic.processors import cores
 
 #: Seconds that a batch waits at most for photographs that are being decoded.
 _WAIT: Final = 0.25
+#: Of glibc's malloc.h.
+_M_ARENA_MAX: Final = -8
 #: Seconds without work after which memory goes back to the system.
 _IDLE: Final = 2.0
 
@@ -75,6 +77,7 @@ class Batcher:
         self._decoding = 0
         self._computing = self._closing = False
         self._changed = threading.Condition()
+        _share_memory()
         self._pool = ThreadPoolExecutor(cores(), thread_name_prefix="uploads")
         self._thread = threading.Thread(target=self._work, name="compute", daemon=True)
 
@@ -208,6 +211,17 @@ def _deliver(loop: asyncio.AbstractEventLoop, pairs: list[tuple[asyncio.Future[A
 
     if not loop.is_closed():
         loop.call_soon_threadsafe(settle)
+
+
+def _share_memory() -> None:
+    """One heap for all threads: a batch's blocks do not fit into those that glibc makes for each.
+
+    The system would clear memory anew for every batch (:func:`train.device.keep_memory`), which
+    takes a third of the server's rate under load (bench/serve_load.py).
+    """
+    tune = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if tune is not None:
+        tune(_M_ARENA_MAX, 1)
 
 
 def _give_back_memory() -> None:
