@@ -18,6 +18,6 @@ def call(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, st
         with pytest.raises(SystemExit) as caught:
             main([str(a) for a in arguments])
         code = caught.value.code
-        return (code if isinstance(code, int) else 0, *capsys.readouterr())
+        return (code if isinstance(code, int) else int(code is not None), *capsys.readouterr())
 
     return run

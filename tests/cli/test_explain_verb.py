@@ -13,25 +13,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from magnostic.cli import main
 from magnostic.data.phantom import phantom_slides, render_field
 
 Call = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def call(capsys: pytest.CaptureFixture[str]) -> Call:
-    """Run the command line in this process; exit code, standard output and error."""
-
-    def typed(*arguments: object) -> tuple[int, str, str]:
-        code = 0
-        try:
-            main([str(a) for a in arguments])
-        except SystemExit as left:
-            code = left.code if isinstance(left.code, int) else int(left.code is not None)
-        return code, *capsys.readouterr()
-
-    return typed
 
 
 @pytest.fixture(scope="module")

@@ -67,8 +67,10 @@ for _verb, _help in _VERBS.items():
 def _goes_on(verb: str) -> str:
     if verb in ("train", "predict", "slide"):
         return "the same command with --resume goes on from here"
-    if verb in ("study", "robustness", "fetch"):
+    if verb in ("study", "fetch"):
         return "the same command goes on from here"
+    if verb == "robustness":
+        return "the same command passes over the runs that are done"
     return "nothing was written; give the same command again"
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def explain(
     run: Path,
-    *images: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    *images: options.Photographs,
     out: Annotated[Path, Parameter(name=["--out", "-o"])],
     method: Literal["auto", "gradcam", "attention", "occlusion"] = "auto",
     target: str | None = None,
@@ -61,12 +61,7 @@ def explain(
     from magnostic.explain.to_folder import Wanted, explain_to_folder
     from magnostic.progress import say
 
-    for source in images:
-        if source.startswith("-") and source != "-":
-            raise BadInput(
-                f"{source}: no such option; see magnostic explain --help (for a file of that name "
-                f"give ./{source})"
-            )
+    options.refuse_unknown(images, "explain")
     if out.exists():
         raise BadInput(f"{out}: exists; choose another folder (-o), or remove it")
     wanted = Wanted(target, nearest, random_maps)

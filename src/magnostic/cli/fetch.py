@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Literal
 
@@ -46,18 +45,14 @@ def fetch(
     from magnostic.progress import say
 
     fetchers = {"breakhis": fetch_breakhis}
-    try:
-        found = fetchers[dataset](
-            folder,
-            source=source,
-            url=url,
-            sha256=sha256,
-            folds_url=folds_url,
-            keep_archive=keep_archive,
-        )
-    except KeyboardInterrupt:
-        say("interrupted; the same command goes on from here")
-        sys.exit(130)
+    found = fetchers[dataset](
+        folder,
+        source=source,
+        url=url,
+        sha256=sha256,
+        folds_url=folds_url,
+        keep_archive=keep_archive,
+    )
     if found.others:
         shown = ", ".join(found.others[:5]) + (", …" if len(found.others) > 5 else "")
         say(f"left out, being no photographs: {len(found.others):,} file(s) ({shown})")

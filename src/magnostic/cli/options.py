@@ -55,6 +55,26 @@ Rescan = Annotated[
         negative="",
     ),
 ]
+Engine = Annotated[
+    Literal["auto", "torch", "openvino", "onnx"],
+    Parameter(
+        help="torch: as the run was trained and judged; openvino, onnx: float32 on the CPU; auto: "
+        "openvino for runs in float32 on the CPU where it can be used, else torch."
+    ),
+]
+Level = Annotated[float, Parameter(help="Of the conformal sets: 0.8, 0.9 or 0.95.")]
+#: Photographs of predict and explain; a leading hyphen, so that ``-`` is taken.
+Photographs = Annotated[str, Parameter(allow_leading_hyphen=True)]
+
+
+def refuse_unknown(photographs: Sequence[str], verb: str) -> None:
+    """Raise BadInput for what looks like an option and was taken for a photograph."""
+    for source in photographs:
+        if source.startswith("-") and source != "-":
+            raise BadInput(
+                f"{source}: no such option; see magnostic {verb} --help (for a file of that name "
+                f"give ./{source})"
+            )
 
 
 def read(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 def predict(
     run: Path,
-    *images: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    *images: options.Photographs,
     out: Annotated[Path, Parameter(name=["--out", "-o"])],
     resume: Annotated[bool, Parameter(negative="")] = False,
     strict: Annotated[bool, Parameter(negative="")] = False,
-    engine: Literal["auto", "torch", "openvino", "onnx"] = "auto",
-    level: float = 0.9,
+    engine: options.Engine = "auto",
+    level: options.Level = 0.9,
     column: options.Columns = (),
     workers: int = 0,
 ) -> None:
@@ -44,11 +44,6 @@ def predict(
         Go on with an interrupted prediction of the same photographs.
     strict
         Exit with code 2 where a photograph could not be read; all rows are written first.
-    engine
-        torch: as the run was trained and judged; openvino, onnx: float32 on the CPU; auto:
-        openvino for runs in float32 on the CPU where it can be used, else torch.
-    level
-        Of the conformal sets: 0.8, 0.9 or 0.95.
     workers
         Decoding threads; 0: one a core.
     """
@@ -58,12 +53,7 @@ def predict(
     from magnostic.deploy.to_file import predict_to_file
     from magnostic.errors import BadInput
 
-    for source in images:
-        if source.startswith("-") and source != "-":
-            raise BadInput(
-                f"{source}: no such option; see magnostic predict --help (for a file of that name "
-                f"give ./{source})"
-            )
+    options.refuse_unknown(images, "predict")
     check_format(out)
     if out.exists():
         raise BadInput(f"{out}: exists; choose another file (-o), or remove it")
@@ -100,10 +90,7 @@ def _report(summary: Summary) -> None:
     print(f"{summary.images} photographs{before}, {summary.unread} could not be read")
     if summary.classes:
         print("classes: " + ", ".join(f"{c} {n}" for c, n in sorted(summary.classes.items())))
-    counted = dict(summary.reasons.most_common())
-    if summary.unread:
-        counted = {"error": summary.unread, **counted}
-    reasons = ", ".join(f"{name} {n}" for name, n in counted.items())
+    reasons = ", ".join(f"{name} {n}" for name, n in summary.reasons.most_common())
     print(f"to review: {summary.review}" + (f" ({reasons})" if reasons else ""))
     for path, error in summary.first_errors:
         print(f"  {path}: {error}")

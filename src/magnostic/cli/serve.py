@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
+
+from magnostic.cli import options
 
 if TYPE_CHECKING:
     from magnostic.deploy.server.settings import Settings
@@ -20,8 +22,8 @@ def serve(
     api_key_file: Path | None = None,
     max_bytes: int = 16 * 2**20,
     max_pixels: int = 25_000_000,
-    engine: Literal["auto", "torch", "openvino", "onnx"] = "auto",
-    level: float = 0.9,
+    engine: options.Engine = "auto",
+    level: options.Level = 0.9,
 ) -> None:
     """Serve a run or an exported model: an API and a page in the browser.
 
@@ -44,10 +46,6 @@ def serve(
         Of one photograph's file.
     max_pixels
         Of one photograph; looked up before it is decoded.
-    engine
-        As for magnostic predict.
-    level
-        Of the conformal sets: 0.8, 0.9 or 0.95.
     """
     from magnostic.errors import MissingExtra
     from magnostic.progress import say

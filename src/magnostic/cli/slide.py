@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
+
+from magnostic.cli import options
 
 if TYPE_CHECKING:
     from magnostic.slides import Outcome, Photographs, Settings
@@ -23,8 +25,8 @@ def slide(
     objective: float | None = None,
     resume: Annotated[bool, Parameter(negative="")] = False,
     strict: Annotated[bool, Parameter(negative="")] = False,
-    engine: Literal["auto", "torch", "openvino", "onnx"] = "auto",
-    level: float = 0.9,
+    engine: options.Engine = "auto",
+    level: options.Level = 0.9,
     workers: int = 0,
 ) -> None:
     """Predict whole slides or large images tile by tile; a folder each.
@@ -60,11 +62,6 @@ def slide(
         Keep the slides that an interrupted command of the same kind has done.
     strict
         Exit with code 2 where a slide could not be read; all others are written first.
-    engine
-        torch: as the run was trained and judged; openvino, onnx: float32 on the CPU; auto:
-        openvino for runs in float32 on the CPU where it can be used, else torch.
-    level
-        Of the conformal sets: 0.8, 0.9 or 0.95.
     workers
         Reading threads; 0: one a core.
     """

@@ -54,14 +54,14 @@ class Summary:
         """Count one row."""
         self.images += 1
         self.review += bool(row["review"])
+        if row["reasons"]:
+            self.reasons.update(row["reasons"].split(JOINED))
         if row["error"] is not None:
             self.errors[row["error"].split(":", 1)[0]] += 1
             if len(self.first_errors) < 5:
                 self.first_errors.append((row["path"], row["error"]))
             return
         self.classes[row["y_pred"]] += 1
-        if row["reasons"]:
-            self.reasons.update(row["reasons"].split(JOINED))
 
 
 def predict_to_file(
