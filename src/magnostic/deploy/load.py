@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from magnostic.deploy import artefact, decisions, distance, engines, ready
+from magnostic.deploy.artefact import About, Member
 from magnostic.deploy.predictor import Predictor
 from magnostic.errors import BadInput, WeightsError
 
@@ -41,6 +43,17 @@ def load(
         return Predictor(about, ready.of_export(folder, raw), found, level)
     about, members = artefact.load_members(folder)
     references = [distance.read(member.folder) for member in members]
+    return of_members(about, members, references, engine, level)
+
+
+def of_members(
+    about: About,
+    members: Sequence[Member],
+    references: Sequence[distance.Reference | None],
+    engine: EngineName = "auto",
+    level: float = decisions.LEVEL,
+) -> Predictor:
+    """A predictor of networks that are loaded; arguments and errors as for :func:`load`."""
     if engine != "torch":
         converted = ready.converted(about, members, engine)
         if converted is not None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from magnostic.deploy import artefact, decisions
-from magnostic.deploy.engines import TorchEngine
-from magnostic.deploy.load import EngineName, load
+from magnostic.deploy import artefact, decisions, distance
+from magnostic.deploy.load import EngineName, load, of_members
 from magnostic.deploy.predictor import Predictor
 from magnostic.errors import BadInput
 from magnostic.explain import Explainer
@@ -33,14 +32,13 @@ def load_models(
 
     Raises as :func:`magnostic.deploy.load.load`.
     """
-    predictor = load(run, engine=engine, level=level)
     if artefact.is_export(run):
+        predictor = load(run, engine=engine, level=level)
         return Models(predictor, None, "an exported model holds no layers to look into")
+    about, members = artefact.load_members(run)
+    references = [distance.read(member.folder) for member in members]
+    predictor = of_members(about, members, references, engine, level)
     try:
-        explainer = Explainer.load(run)
+        return Models(predictor, Explainer(about, members, references))
     except BadInput as error:  # captum is not installed, too
-        return Models(predictor, None, str(error).removeprefix(f"{run}: "))
-    if isinstance(predictor.engine, TorchEngine):  # the networks need not be in memory twice
-        shared = explainer.engine
-        predictor = Predictor(explainer.about, shared, explainer.references, level)
-    return Models(predictor, explainer)
+        return Models(predictor, None, str(error))
