@@ -32,6 +32,7 @@ p_<class>     float?   calibrated probability
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -72,6 +73,21 @@ COLUMNS: Final = (
 #: pixels than the network's input; nothing to see; out of focus; unlike the training images.
 REASONS: Final = ("error", "abstained", "set", "small", "blank", "blurred", "far")
 JOINED: Final = "|"
+
+
+@dataclass(frozen=True)
+class Told:
+    """A row and what it was told from.
+
+    Attributes:
+        row: as :meth:`Predictor.stream` gives it.
+        entry: the input; None for what could not be read.
+        features: float32 [D] of each network that has training images to compare with.
+    """
+
+    row: Row
+    entry: Input | None = None
+    features: tuple[NDArray[np.float32], ...] = ()
 
 
 class Predictor:
@@ -126,6 +142,11 @@ class Predictor:
             images: images as for :meth:`predict`, or :class:`magnostic.deploy.sources.Item`.
             workers: decoding threads; 0: one a core.
         """
+        for told in self.told(images, workers=workers):
+            yield told.row
+
+    def told(self, images: Iterable[Any], *, workers: int = 0) -> Iterator[Told]:
+        """As :meth:`stream`, each row with what it was told from."""
         heads: list[Row] = []  # of the images read ahead; as bounded as these are
 
         def noted() -> Iterator[Any]:
@@ -138,9 +159,10 @@ class Predictor:
             overlap = not self.engine.shares_cores
             read = batches(noted(), size, fit, batch_size, workers=workers, overlap=overlap)
             for batch in read:
-                found = self.rows(batch)
+                found = self._told(batch)
                 here, heads[:] = heads[: len(found)], heads[len(found) :]
-                yield from ({**head, **row} for head, row in zip(here, found, strict=True))
+                for head, told in zip(here, found, strict=True):
+                    yield replace(told, row={**head, **told.row})
 
     def batch(self, pixels: NDArray[np.uint8]) -> list[Row]:
         """Rows without ``path`` and ids for inputs that have the network's size already.
@@ -163,20 +185,29 @@ class Predictor:
 
     def rows(self, batch: Batch) -> list[Row]:
         """Rows without ``path`` and ids, in order, of what was read and what was not."""
-        rows: list[Row] = [
-            {"error": e, "review": True, "reasons": "error"} if isinstance(e, str) else {}
+        return [told.row for told in self._told(batch)]
+
+    def _told(self, batch: Batch) -> list[Told]:
+        rows: list[Told] = [
+            Told({"error": e, "review": True, "reasons": "error"}) if isinstance(e, str)
+            else Told({}, e)
             for e in batch.inputs
-        ]
+        ]  # fmt: skip
         good = batch.good
         if good:
             pixels = batch.pixels()
-            told = self._tell(pixels, [batch.inputs[i] for i in good])  # type: ignore[misc]
-            for i, row in zip(good, told, strict=True):
-                rows[i] = row
+            computed = self.engine.compute(pixels)
+            inputs = [batch.inputs[i] for i in good]
+            told = self._tell(pixels, computed, inputs)  # type: ignore[arg-type]
+            for n, (i, row) in enumerate(zip(good, told, strict=True)):
+                features = tuple(of_network[n] for of_network in computed.features)
+                rows[i] = replace(rows[i], row=row, features=features)
         return rows
 
-    def _tell(self, pixels: NDArray[np.uint8], inputs: Sequence[Input]) -> Iterator[Row]:
-        computed, rules = self.engine.compute(pixels), self.rules
+    def _tell(
+        self, pixels: NDArray[np.uint8], computed: Computed, inputs: Sequence[Input]
+    ) -> Iterator[Row]:
+        rules = self.rules
         raw = computed.raw
         stated = rules.calibrated(raw)
         sets, answered = rules.sets(raw), rules.answered(raw)

@@ -17,11 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from magnostic.data.fit import fit_image
 from magnostic.data.scan import Unusable, decode, pixel_hash
 from magnostic.data.strict import strict_decoding
 from magnostic.deploy.distance import Neighbour
-from magnostic.deploy.predictor import Predictor
+from magnostic.deploy.predictor import Predictor, Told
 from magnostic.deploy.sources import IDS, Item
 from magnostic.errors import BadInput
 from magnostic.explain import faithful, summary
@@ -157,22 +156,30 @@ def _write(
     records: list[Record] = []
     entries: list[Shown] = []
     curves: list[Faithfulness] = []
-    rows = predictor.stream(items)
+    rows = predictor.told(items)
     with strict_decoding():
-        for item, row in track(zip(items, rows, strict=True), "explaining", len(items)):
-            record: Record = {name: row.get(name) for name in COLUMNS}
+        for item, told in track(zip(items, rows, strict=True), "explaining", len(items)):
+            record: Record = {name: told.row.get(name) for name in COLUMNS}
             records.append(record)
             result.images += 1
             pair: Image.Image | None = None
             pictures: list[Thumbnail] = []
-            if record["error"] is None:
+            if told.entry is not None:
                 try:
                     original = decode(Path(item.path))
                 except Unusable as bad:  # it has changed meanwhile
                     record["error"] = str(bad)
                 else:
                     pair, pictures = _one(
-                        explainer, original, record, result.images, wanted, cases, folder, curves
+                        explainer,
+                        original,
+                        told,
+                        record,
+                        result.images,
+                        wanted,
+                        cases,
+                        folder,
+                        curves,
                     )
             if record["error"] is not None:
                 result.errors.append((record["path"], record["error"]))
@@ -190,8 +197,10 @@ def _write(
         "random_maps": wanted.maps,
         "steps": faithful.STEPS,
     }
-    told = [measured.as_dict() for measured in result.measured]
-    write_json(folder / "explanations.json", {**about, "faithfulness": told, "images": records})
+    faithfulness = [measured.as_dict() for measured in result.measured]
+    write_json(
+        folder / "explanations.json", {**about, "faithfulness": faithfulness, "images": records}
+    )
     write_text(folder / "explanations.csv", _csv(records, wanted.neighbours))
     write_page(
         folder,
@@ -211,6 +220,7 @@ def _write(
 def _one(
     explainer: Explainer,
     original: NDArray[np.uint8],
+    told: Told,
     record: Record,
     number: int,
     wanted: Wanted,
@@ -223,11 +233,11 @@ def _one(
     Returns the overlay and a picture of each of its nearest training images.
     """
     photograph = Image.fromarray(original)
-    about = explainer.about
-    pixels = fit_image(photograph, about.size, about.fit)
+    assert told.entry is not None
+    pixels = told.entry.pixels
     target = wanted.target or record["y_pred"]
     explanation = explainer.explain(pixels, target)
-    neighbours = explainer.nearest(pixels, wanted.neighbours) if wanted.neighbours else []
+    neighbours = explainer.nearest(told.features, wanted.neighbours) if wanted.neighbours else []
     own = pixel_hash(original)
     known = bool(neighbours) or not wanted.neighbours
     flat = float(explanation.relevance.max()) == 0
@@ -251,7 +261,7 @@ def _one(
     shrink = min(1.0, _SIDE / max(photograph.size))
     size = [max(1, round(shrink * s)) for s in photograph.size]
     smaller = photograph.resize((size[0], size[1]), Image.Resampling.LANCZOS)
-    relevance = on_photograph(explanation.relevance, *smaller.size, about.fit)
+    relevance = on_photograph(explanation.relevance, *smaller.size, explainer.about.fit)
     stem = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(record["path"]).stem)[:80]
     record["overlay"] = f"overlays/{number:04d}-{stem}.png"
     pair = beside(smaller, relevance, _SIDE)
