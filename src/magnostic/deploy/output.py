@@ -143,7 +143,11 @@ def _json(path: Path, rows: Iterable[Row], columns: Sequence[str]) -> None:
 
 
 def _parquet(path: Path, rows: Iterable[Row], columns: Sequence[str]) -> None:
-    schema = pa.schema([(name, _type(name)) for name in columns])
+    write_parquet(path, rows, pa.schema([(name, _type(name)) for name in columns]))
+
+
+def write_parquet(path: Path, rows: Iterable[Row], schema: pa.Schema) -> None:
+    """Rows as they come, some thousand in memory at once."""
     rest = iter(rows)
     with pq.ParquetWriter(path, schema) as writer:
         while group := list(islice(rest, _GROUP)):

@@ -231,20 +231,20 @@ class Predictor:
             row: Row = {
                 "error": None,
                 "y_pred": classes[likeliest],
-                "confidence": _short(stated[n, likeliest]),
+                "confidence": shortest(stated[n, likeliest]),
                 "set": None,
                 "answered": None if answered is None else bool(answered[n]),
                 "review": bool(reasons),
                 "reasons": JOINED.join(reasons) or None,
                 "width": entry.width,
                 "height": entry.height,
-                "contrast": _short(contrast[n]),
-                "sharpness": _short(sharpness[n]),
-                "distance": None if np.isnan(far[n]) else _short(far[n]),
+                "contrast": shortest(contrast[n]),
+                "sharpness": shortest(sharpness[n]),
+                "distance": shortest(far[n]),
             }
             if sets is not None:
                 row["set"] = JOINED.join(np.asarray(classes)[sets[n]])
-            row.update(zip(names, map(_short, stated[n]), strict=True))
+            row.update(zip(names, map(shortest, stated[n]), strict=True))
             for name, positive in points.items():
                 row[f"{rules.positive_name}_{name}"] = bool(positive[n])
             yield row
@@ -275,6 +275,9 @@ def _written(path: str) -> str:
     return path.encode("utf-8", "backslashreplace").decode()
 
 
-def _short(value: Any) -> float:
-    """The shortest decimal that is the same float32: what is written is what was computed."""
-    return float(str(np.float32(value)))
+def shortest(value: Any) -> float | None:
+    """The shortest decimal that is the same float32: what is written is what was computed.
+
+    None for what is not finite.
+    """
+    return float(str(np.float32(value))) if np.isfinite(value) else None

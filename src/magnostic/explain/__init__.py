@@ -8,6 +8,6 @@ Research use only.
 
 from magnostic.deploy.distance import Neighbour
 from magnostic.explain.explainer import Explainer, Explanation
-from magnostic.explain.picture import heat_png, on_photograph
+from magnostic.explain.picture import heat_png, on_photograph, within
 
-__all__ = ["Explainer", "Explanation", "Neighbour", "heat_png", "on_photograph"]
+__all__ = ["Explainer", "Explanation", "Neighbour", "heat_png", "on_photograph", "within"]

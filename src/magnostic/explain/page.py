@@ -236,13 +236,12 @@ def _curves(curves: Sequence[Faithfulness], folder: Path) -> Picture:
             place.set_ylim(0, 1)
             place.grid(True)
         axes[0].legend(loc="upper right")
-        photographs = "photograph" if len(curves) == 1 else "photographs"
         return save(
             drawn,
             folder,
             "faithfulness",
             "Mean deletion and insertion curves of maps and of random maps",
             "The explained class's probability before calibration, mean of "
-            f"{len(curves)} {photographs}. A good map falls early in deletion and rises early in "
-            "insertion.",
+            f"{words.plural(len(curves), 'photograph')}. A good map falls early in deletion and "
+            "rises early in insertion.",
         )

@@ -54,6 +54,12 @@ def heat_png(relevance: Relevance) -> bytes:
     return buffer.getvalue()
 
 
+def within(width: int, height: int, side: int) -> tuple[int, int]:
+    """Width and height reduced, if need be, until the longer one is ``side``; pixels."""
+    shrink = min(1.0, side / max(width, height))
+    return max(1, round(shrink * width)), max(1, round(shrink * height))
+
+
 def on_photograph(relevance: Relevance, width: int, height: int, fit: Fit) -> Relevance:
     """Relevance of the network's input brought back onto the photograph, float32 [height, width].
 
@@ -93,8 +99,7 @@ def beside(photograph: Image.Image, relevance: Relevance, side: int) -> Image.Im
         relevance: float32 [H, W] in [0, 1] of the photograph's size.
         side: of the longer side of each of the two, at most, pixels.
     """
-    shrink = min(1.0, side / max(photograph.size))
-    width, height = (max(1, round(shrink * s)) for s in photograph.size)
+    width, height = within(*photograph.size, side)
     plain = photograph.resize((width, height), Image.Resampling.LANCZOS)
     smaller = Image.fromarray(relevance).resize((width, height), Image.Resampling.BILINEAR)
     laid = plain.convert("RGBA")

@@ -13,6 +13,7 @@ from magnostic.evaluate import bootstrap
 from magnostic.evaluate.bootstrap import Estimate, Sampling
 from magnostic.evaluate.metrics import Floats
 from magnostic.explain.faithful import Faithfulness
+from magnostic.report.words import plural
 
 CONFIDENCE: Final = 0.95
 
@@ -96,9 +97,8 @@ def in_words(measured: Measured, maps: int) -> str:
     else:
         verdict = "That cannot be told from chance, which is half."
     others = "a random map" if maps == 1 else f"most of {maps} random maps"
-    plural = "photograph" if measured.n == 1 else "photographs"
     return (
         f"{what} than {others} of the same smoothness on {measured.better} of "
-        f"{measured.n} {plural} ({measured.share:.2f}, 95% interval {measured.low:.2f} to "
-        f"{measured.high:.2f}). {verdict}"
+        f"{plural(measured.n, 'photograph')} ({measured.share:.2f}, 95% interval "
+        f"{measured.low:.2f} to {measured.high:.2f}). {verdict}"
     )

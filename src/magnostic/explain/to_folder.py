@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 import shutil
 import tempfile
@@ -20,7 +18,8 @@ from PIL import Image
 from magnostic.data.scan import Unusable, decode, pixel_hash
 from magnostic.data.strict import strict_decoding
 from magnostic.deploy.distance import Neighbour
-from magnostic.deploy.predictor import Predictor, Told
+from magnostic.deploy.output import write
+from magnostic.deploy.predictor import Predictor, Told, shortest
 from magnostic.deploy.sources import IDS, Item
 from magnostic.errors import BadInput
 from magnostic.explain import faithful, summary
@@ -28,9 +27,9 @@ from magnostic.explain.cases import Cases
 from magnostic.explain.explainer import Explainer
 from magnostic.explain.faithful import Faithfulness
 from magnostic.explain.page import SHOWN, Shown, shown, write_page
-from magnostic.explain.picture import beside, on_photograph
+from magnostic.explain.picture import beside, on_photograph, within
 from magnostic.explain.summary import Measured
-from magnostic.files import write_json, write_text
+from magnostic.files import write_json
 from magnostic.progress import track
 
 Record = dict[str, Any]
@@ -56,6 +55,8 @@ COLUMNS: Final = (
     "insertion_random_auc",
     "insertion_better",
 )
+#: Of each nearest training image, in the CSV.
+_NEAREST: Final = ("image_id", "label", "slide_id", "magnification", "distance", "itself")
 
 
 @dataclass(frozen=True)
@@ -201,7 +202,8 @@ def _write(
     write_json(
         folder / "explanations.json", {**about, "faithfulness": faithfulness, "images": records}
     )
-    write_text(folder / "explanations.csv", _csv(records, wanted.neighbours))
+    rows_of_csv = [_flat(record, wanted.neighbours) for record in records]
+    write(folder / "explanations.csv", rows_of_csv, list(_flat({}, wanted.neighbours)))
     write_page(
         folder,
         model=explainer.about.name,
@@ -244,7 +246,7 @@ def _one(
     record |= {
         "target": target,
         "method": explanation.method,
-        "probability": _short(explanation.probability),
+        "probability": shortest(explanation.probability),
         "relevance": "none" if flat else "some",
         "nearest": [_named(n, own) for n in neighbours] if known else None,
     }
@@ -258,9 +260,7 @@ def _one(
         )
         curves.append(found)
         record |= _figures(found)
-    shrink = min(1.0, _SIDE / max(photograph.size))
-    size = [max(1, round(shrink * s)) for s in photograph.size]
-    smaller = photograph.resize((size[0], size[1]), Image.Resampling.LANCZOS)
+    smaller = photograph.resize(within(*photograph.size, _SIDE), Image.Resampling.LANCZOS)
     relevance = on_photograph(explanation.relevance, *smaller.size, explainer.about.fit)
     stem = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(record["path"]).stem)[:80]
     record["overlay"] = f"overlays/{number:04d}-{stem}.png"
@@ -271,39 +271,27 @@ def _one(
 
 def _named(neighbour: Neighbour, own: str) -> Record:
     values = asdict(neighbour)
-    values["distance"] = _short(neighbour.distance)
+    values["distance"] = shortest(neighbour.distance)
     values["itself"] = values.pop("pixel_hash") == own
     return values
 
 
 def _figures(found: Faithfulness) -> Record:
     return {
-        "deletion_auc": _short(found.deletion_auc[0]),
-        "deletion_random_auc": _short(found.deletion_auc[1:].mean()),
+        "deletion_auc": shortest(found.deletion_auc[0]),
+        "deletion_random_auc": shortest(found.deletion_auc[1:].mean()),
         "deletion_better": found.deletion_better,
-        "insertion_auc": _short(found.insertion_auc[0]),
-        "insertion_random_auc": _short(found.insertion_auc[1:].mean()),
+        "insertion_auc": shortest(found.insertion_auc[0]),
+        "insertion_random_auc": shortest(found.insertion_auc[1:].mean()),
         "insertion_better": found.insertion_better,
     }
 
 
-def _csv(records: Sequence[Record], neighbours: int) -> str:
-    """One row a photograph; each nearest training image in columns of its own."""
-    names = ("image_id", "label", "slide_id", "magnification", "distance", "itself")
-    columns = [*COLUMNS]
-    columns += [f"nearest_{i}_{name}" for i in range(1, neighbours + 1) for name in names]
-    out = io.StringIO()
-    writer = csv.DictWriter(out, columns, lineterminator="\n")
-    writer.writeheader()
-    for record in records:
-        flat = {name: record.get(name) for name in COLUMNS}
-        for i, neighbour in enumerate(record.get("nearest") or (), start=1):
-            flat |= {f"nearest_{i}_{name}": neighbour[name] for name in names}
-        writer.writerow({k: str(v).lower() if v is True or v is False else v
-                         for k, v in flat.items()})  # fmt: skip
-    return out.getvalue()
-
-
-def _short(value: Any) -> float | None:
-    """The shortest decimal that is the same float32; None for what is not defined."""
-    return None if np.isnan(value) else float(str(np.float32(value)))
+def _flat(record: Record, neighbours: int) -> Record:
+    """A row of the CSV: each nearest training image in columns of its own."""
+    flat = {name: record.get(name) for name in COLUMNS}
+    nearest = record.get("nearest") or ()
+    for i in range(1, neighbours + 1):
+        found = nearest[i - 1] if i <= len(nearest) else {}
+        flat |= {f"nearest_{i}_{name}": found.get(name) for name in _NEAREST}
+    return flat

@@ -17,18 +17,15 @@ and every column of :mod:`magnostic.deploy.predictor` but path, ids and the phot
 
 from __future__ import annotations
 
-import csv
-import math
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from magnostic.deploy.predictor import COLUMNS, Predictor, Row
+from magnostic.deploy import output
+from magnostic.deploy.predictor import COLUMNS, Predictor, Row, shortest
 from magnostic.deploy.sources import IDS
 from magnostic.evaluate.predictions import PREFIX
 from magnostic.files import whole_file
@@ -63,19 +60,13 @@ def columns(predictor: Predictor) -> list[str]:
 def write(path: Path, rows: Iterable[Row], names: Sequence[str]) -> None:
     """Rows to Parquet as they come, whole or not at all."""
     schema = pa.schema([(name, _type(name)) for name in names])
-    rest = iter(rows)
-    with whole_file(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
-        while group := list(islice(rest, _GROUP)):
-            writer.write_table(pa.Table.from_pylist(group, schema=schema))
+    with whole_file(path) as temporary:
+        output.write_parquet(temporary, rows, schema)
 
 
 def write_csv(path: Path, parquet: Path) -> None:
     """The same table as CSV."""
-    with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(pq.read_schema(parquet).names)
-        for row in rows(parquet):
-            writer.writerow(str(v).lower() if isinstance(v, bool) else v for v in row.values())
+    output.write(path, rows(parquet), pq.read_schema(parquet).names)
 
 
 def rows(parquet: Path) -> Iterator[dict[str, Any]]:
@@ -91,11 +82,7 @@ def _plain(column: Any) -> list[Any]:
     values = column.to_pylist()
     if column.type != pa.float32():
         return list(values)
-    return [None if v is None else _short(v) for v in values]
-
-
-def _short(value: float) -> float | None:
-    return float(str(np.float32(value))) if math.isfinite(value) else None
+    return [None if v is None else shortest(v) for v in values]
 
 
 def _type(column: str) -> pa.DataType:

@@ -23,7 +23,7 @@ from magnostic.deploy.server.models import Models
 from magnostic.deploy.server.problems import Problem
 from magnostic.deploy.server.settings import Settings
 from magnostic.deploy.server.upload import Upload
-from magnostic.explain import Explainer, heat_png, on_photograph
+from magnostic.explain import Explainer, heat_png, on_photograph, within
 
 #: Ids of patients in a form, where nothing tells a text from a list or an object.
 PATIENTS: Final = re.compile(r'^[^\[\]{}"\\\x00-\x1f]*$')
@@ -162,9 +162,8 @@ def _ids(texts: list[str], photographs: int) -> list[str | None]:
 
 def _explained(explainer: Explainer, entry: Input, target: str | None) -> dict[str, Any]:
     found = explainer.explain(entry.pixels, target)
-    shrink = min(1.0, _OVERLAY / max(entry.width, entry.height))
-    width, height = (max(1, round(shrink * side)) for side in (entry.width, entry.height))
-    relevance = on_photograph(found.relevance, width, height, explainer.about.fit)
+    size = within(entry.width, entry.height, _OVERLAY)
+    relevance = on_photograph(found.relevance, *size, explainer.about.fit)
     nearest = []
     for neighbour in explainer.nearest(entry.pixels, _NEAREST):
         thumbnail = explainer.thumbnail(neighbour)
