@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import functools
 import os
-import sys
 from collections.abc import Iterator
-from typing import Final, Literal
+from typing import Literal
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from threadpoolctl import threadpool_limits
 
+from magnostic import heap
 from magnostic.errors import BadInput, RecipeError
 from magnostic.processors import cores
-
-#: Of glibc's malloc.h.
-_M_TRIM_THRESHOLD: Final = -1
-_M_MMAP_MAX: Final = -4
 
 Precision = Literal["bf16", "fp16", "fp32"]
 
@@ -82,10 +77,7 @@ def keep_memory() -> None:
     page: a fifth to a third of a training step (docs/speed.md). It is given back when the process
     ends. Where the library is another one, nothing is changed.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:
-        mallopt(_M_MMAP_MAX, 0)
-        mallopt(_M_TRIM_THRESHOLD, -1)
+    heap.keep()
 
 
 @contextlib.contextmanager

@@ -9,8 +9,6 @@ the same however full it is. Where the engine computes on the cores that decode,
 from __future__ import annotations
 
 import asyncio
-import ctypes
-import sys
 import threading
 import time
 from collections import deque
@@ -19,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
+from magnostic import heap
 from magnostic.deploy.photograph import Input, read
 from magnostic.deploy.pipeline import Batch
 from magnostic.deploy.predictor import Predictor, Row
@@ -27,8 +26,6 @@ from magnostic.processors import cores
 
 #: Seconds that a batch waits at most for photographs that are being decoded.
 _WAIT: Final = 0.25
-#: Of glibc's malloc.h.
-_M_ARENA_MAX: Final = -8
 #: Seconds without work after which memory goes back to the system.
 _IDLE: Final = 2.0
 
@@ -38,7 +35,6 @@ class _Waiting:
     """A photograph ready to be computed, and who waits for its row."""
 
     entry: Input
-    loop: asyncio.AbstractEventLoop
     row: asyncio.Future[Row]
 
 
@@ -47,7 +43,6 @@ class _Job:
     """Other work for the thread that computes."""
 
     work: Callable[[], Any]
-    loop: asyncio.AbstractEventLoop
     result: asyncio.Future[Any]
 
 
@@ -77,7 +72,9 @@ class Batcher:
         self._decoding = 0
         self._computing = self._closing = False
         self._changed = threading.Condition()
-        _share_memory()
+        # A batch's blocks do not fit into the heaps that glibc makes for each thread: memory would
+        # be cleared anew for every batch, a third of the rate under load (bench/serve_load.py).
+        heap.share()
         self._pool = ThreadPoolExecutor(cores(), thread_name_prefix="uploads")
         self._thread = threading.Thread(target=self._work, name="compute", daemon=True)
 
@@ -100,11 +97,10 @@ class Batcher:
 
     async def row(self, data: bytes) -> Row:
         """What :class:`Predictor` says of one file's content."""
-        loop = asyncio.get_running_loop()
-        row: asyncio.Future[Row] = loop.create_future()
+        row: asyncio.Future[Row] = asyncio.get_running_loop().create_future()
         with self._changed:
             self._decoding += 1
-        self._pool.submit(self._decode, data, loop, row)
+        self._pool.submit(self._decode, data, row)
         return await row
 
     async def decoded(self, data: bytes) -> Input | str:
@@ -114,8 +110,7 @@ class Batcher:
 
     async def run(self, work: Callable[[], Any]) -> Any:
         """Let the thread that computes do something else between two batches."""
-        loop = asyncio.get_running_loop()
-        job = _Job(work, loop, loop.create_future())
+        job = _Job(work, asyncio.get_running_loop().create_future())
         with self._changed:
             self._jobs.append(job)
             self._changed.notify_all()
@@ -125,9 +120,7 @@ class Batcher:
         about = self._predictor.about
         return content.refusal(data) or read(data, about.size, about.fit, self._max_pixels)
 
-    def _decode(
-        self, data: bytes, loop: asyncio.AbstractEventLoop, row: asyncio.Future[Row]
-    ) -> None:
+    def _decode(self, data: bytes, row: asyncio.Future[Row]) -> None:
         if self._turns:
             with self._changed:
                 while self._computing:
@@ -136,11 +129,11 @@ class Batcher:
         with self._changed:
             self._decoding -= 1
             if isinstance(entry, Input):
-                self._ready.append(_Waiting(entry, loop, row))
+                self._ready.append(_Waiting(entry, row))
             self._changed.notify_all()
         if isinstance(entry, str):
             (told,) = self._predictor.rows(Batch([entry]))
-            _deliver(loop, [(row, told)])
+            _deliver([(row, told)])
 
     def _work(self) -> None:
         trim = True  # once after each time of work
@@ -151,7 +144,7 @@ class Batcher:
                         return
                     if not self._changed.wait(_IDLE if trim else None) and trim:
                         trim = False
-                        _give_back_memory()
+                        heap.give_back()
                 trim = True
                 job = self._jobs.popleft() if self._jobs else None
             if job is not None:
@@ -184,11 +177,7 @@ class Batcher:
                 self._computing = False
                 self._changed.notify_all()
         self._computed(len(batch), time.monotonic() - started)
-        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = {}
-        for waiting, pair in zip(batch, answers, strict=True):
-            by_loop.setdefault(waiting.loop, []).append(pair)
-        for loop, pairs in by_loop.items():
-            _deliver(loop, pairs)
+        _deliver(answers)
 
 
 def _carry_out(job: _Job) -> None:
@@ -196,12 +185,17 @@ def _carry_out(job: _Job) -> None:
         result = job.work()
     except Exception as error:
         result = error
-    _deliver(job.loop, [(job.result, result)])
+    _deliver([(job.result, result)])
 
 
-def _deliver(loop: asyncio.AbstractEventLoop, pairs: list[tuple[asyncio.Future[Any], Any]]) -> None:
-    def settle() -> None:
-        for future, result in pairs:
+def _deliver(answers: list[tuple[asyncio.Future[Any], Any]]) -> None:
+    """Settle futures on their own loops, each loop woken once."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = {}
+    for future, result in answers:
+        by_loop.setdefault(future.get_loop(), []).append((future, result))
+
+    def settle(here: list[tuple[asyncio.Future[Any], Any]]) -> None:
+        for future, result in here:
             if future.done():  # whoever asked has gone
                 continue
             if isinstance(result, Exception):
@@ -209,23 +203,6 @@ def _deliver(loop: asyncio.AbstractEventLoop, pairs: list[tuple[asyncio.Future[A
             else:
                 future.set_result(result)
 
-    if not loop.is_closed():
-        loop.call_soon_threadsafe(settle)
-
-
-def _share_memory() -> None:
-    """One heap for all threads: a batch's blocks do not fit into those that glibc makes for each.
-
-    The system would clear memory anew for every batch (:func:`train.device.keep_memory`), which
-    takes a third of the server's rate under load (bench/serve_load.py).
-    """
-    tune = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if tune is not None:
-        tune(_M_ARENA_MAX, 1)
-
-
-def _give_back_memory() -> None:
-    """What glibc holds for the next batches goes back where nobody sends any."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
-    if trim is not None:
-        trim(0)
+    for loop, here in by_loop.items():
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(settle, here)
