@@ -34,6 +34,14 @@ def folders_for_use(run: Path) -> list[Path]:
     return [run / name for name in use]
 
 
+def data_of(run: Path) -> Path | None:
+    """``data.json`` of a run, or of the run that a model of it lies in; None without any."""
+    for folder in (run, *run.resolve().parents[:3]):
+        if (folder / "data.json").is_file():
+            return folder / "data.json"
+    return None
+
+
 def rules_of(run: Path) -> Path:
     """Where the rules of a model lie: beside it, or in the run that has it alone for use."""
     parent = run.resolve().parent

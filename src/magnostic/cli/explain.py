@@ -78,13 +78,12 @@ def explain(
 
 
 def _synthetic(run: Path) -> bool:
-    """Whether the run's data set was the phantom, as its data.json or its parent's says."""
+    """Whether the run's data set was the phantom."""
     from magnostic.files import read_object
+    from magnostic.stored import data_of
 
-    for folder in (run, *run.resolve().parents[:3]):
-        if (folder / "data.json").is_file():
-            return bool(read_object(folder / "data.json").get("synthetic"))
-    return False
+    path = data_of(run)
+    return path is not None and bool(read_object(path).get("synthetic"))
 
 
 def _report(found: Summary, maps: int) -> None:

@@ -24,7 +24,7 @@ try:
 except ImportError:  # the extra ``fast`` is not installed: Pillow decodes all
     spng_decode = None
 
-_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
+SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 #: Of the header behind width and height: 8 bits, RGB, and no choice of method or interlacing.
 _PLAIN: Final = bytes((8, 2, 0, 0, 0))
 #: Chunks that say nothing about the pixels, and their length in bytes (of a text: the longest).
@@ -94,7 +94,7 @@ def decode(
 def _content(path: Path) -> bytes | None:
     """All of a PNG file; None for another one."""
     with path.open("rb", buffering=0) as file:
-        if file.read(len(_SIGNATURE)) != _SIGNATURE:
+        if file.read(len(SIGNATURE)) != SIGNATURE:
             return None
         file.seek(0)
         return file.readall()
@@ -102,9 +102,9 @@ def _content(path: Path) -> bytes | None:
 
 def _plain(data: bytes) -> tuple[int, int] | None:
     """Height and width where the chunks are those of a plain file, each as long as it says."""
-    if not data.startswith(_SIGNATURE):
+    if not data.startswith(SIGNATURE):
         return None
-    place, size, seen = len(_SIGNATURE), None, b""
+    place, size, seen = len(SIGNATURE), None, b""
     while place < len(data):
         length, kind = struct.unpack_from(">I4s", data, place)
         end = place + 12 + length

@@ -9,6 +9,7 @@ from pathlib import Path
 from magnostic.errors import BadInput
 from magnostic.files import read_object
 from magnostic.slides.settings import PHOTOGRAPH
+from magnostic.stored import data_of
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,8 @@ class Photographs:
     @staticmethod
     def of(run: Path) -> Photographs:
         """From ``data.json`` of a run, or of the run that a model lies in."""
-        for folder in (run, *list(run.resolve().parents)[:3]):
-            if (folder / "data.json").is_file():
-                return _of(folder / "data.json")
-        return Photographs()
+        path = data_of(run)
+        return Photographs() if path is None else _of(path)
 
     def told(self) -> str:
         """Magnifications for people, the commonest first."""

@@ -8,10 +8,11 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
 from magnostic.data.download.patience import Unfit
+from magnostic.data.png import SIGNATURE
+from magnostic.data.scan import EXTENSIONS
 
 #: Endings of what may be taken for a photograph; other files of a source are left out.
-_IMAGES: Final = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
-_BEGIN: Final = b"\x89PNG\r\n\x1a\n"
+_IMAGES: Final = (*EXTENSIONS, ".gif")
 _END: Final = b"\0\0\0\0IEND\xaeB`\x82"
 #: Levels of the place that a source's path must end with: malignancy to file.
 _LEVELS: Final = 6
@@ -89,7 +90,7 @@ def broken_files(root: Path, places: Mapping[str, PurePosixPath]) -> Iterator[st
 
 
 def _is_png(file: IO[bytes]) -> bool:
-    if file.read(len(_BEGIN)) != _BEGIN:
+    if file.read(len(SIGNATURE)) != SIGNATURE:
         return False
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - len(_END)))

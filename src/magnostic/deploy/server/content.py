@@ -9,7 +9,8 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-_PNG: Final = b"\x89PNG\r\n\x1a\n"
+from magnostic.data.png import SIGNATURE
+
 _JPEG: Final = b"\xff\xd8\xff"
 #: What cameras and editors fill files up with.
 _FILLING: Final = b"\0\xff\r\n "
@@ -29,7 +30,7 @@ def refusal(data: bytes) -> str | None:
 
 def _end(data: bytes) -> int | None:
     """Where the image ends; None where that is not marked, or the file is cut off before it."""
-    if data.startswith(_PNG):
+    if data.startswith(SIGNATURE):
         return _end_of_png(data)
     if data.startswith(_JPEG):
         place = data.rfind(b"\xff\xd9")
@@ -44,7 +45,7 @@ def _end(data: bytes) -> int | None:
 
 
 def _end_of_png(data: bytes) -> int | None:
-    place = len(_PNG)
+    place = len(SIGNATURE)
     while place + 12 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, place)
         place += 12 + length
