@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from magnostic.errors import BadInput, did_you_mean
 from magnostic.evaluate.predictions import PREFIX, Predictions
@@ -120,20 +121,12 @@ def select(predictions: Predictions, asked: Query) -> pd.DataFrame:
     Added columns: ``p_of_predicted`` and ``p_of_true``, probabilities of these two classes.
     """
     table = predictions.table
-    keep = np.ones(len(table), dtype=bool)
-    for field, column in _COLUMNS.items():
-        value = getattr(asked, field)
-        if value:
-            keep &= _equal(table[column], value)
-    right = (table["y_true"] == table["y_pred"]).to_numpy()
-    if asked.show != "all":
-        keep &= right if asked.show == "right" else ~right
     rows = np.arange(len(table))
     p = predictions.probabilities
     frame = table.assign(
         p_of_predicted=p[rows, predictions.predicted_index],
         p_of_true=p[rows, predictions.true_index],
-    )[keep]
+    )[_fits(table, asked)]
     frame = frame.assign(_margin=frame["p_of_predicted"] - frame["p_of_true"])
     last = ["image_id", "repeat", "fold"]
     by, up = {
@@ -144,6 +137,19 @@ def select(predictions: Predictions, asked: Query) -> pd.DataFrame:
     }[asked.order]
     frame = frame.sort_values([*by, *last], ascending=[*up, True, True, True], kind="stable")
     return frame.drop(columns="_margin")
+
+
+def _fits(table: pd.DataFrame, asked: Query) -> NDArray[np.bool_]:
+    """Which rows are asked for, on any page."""
+    keep = np.ones(len(table), dtype=bool)
+    for field, column in _COLUMNS.items():
+        value = getattr(asked, field)
+        if value:
+            keep &= _equal(table[column], value)
+    if asked.show != "all":
+        right = (table["y_true"] == table["y_pred"]).to_numpy()
+        keep &= right if asked.show == "right" else ~right
+    return keep
 
 
 def _equal(column: pd.Series, value: str) -> Any:
@@ -171,7 +177,7 @@ def bars(row: Mapping[str, Any], classes: list[str], most: int) -> list[tuple[st
 def matrix(predictions: Predictions, asked: Query) -> list[tuple[str, list[int]]]:
     """Counts of (true, predicted), a row for each true class, under all other fields asked."""
     open_query = replace(asked, true="", predicted="", show="all")
-    frame = select(predictions, open_query)
+    frame = predictions.table[_fits(predictions.table, open_query)]
     counts = pd.crosstab(frame["y_true"], frame["y_pred"])
     classes = predictions.classes
     table = counts.reindex(index=classes, columns=classes, fill_value=0).to_numpy(int)

@@ -12,7 +12,7 @@ from magnostic.browse.browser import Browser, Missing
 from magnostic.browse.photographs import Source, at_hand
 from magnostic.errors import BadInput
 from magnostic.evaluate.patients import FIGURES, score_table
-from magnostic.evaluate.predictions import PREFIX, Predictions
+from magnostic.evaluate.predictions import PREFIX
 from magnostic.report import words
 
 #: Probabilities beside a picture of the grid.
@@ -50,7 +50,8 @@ def case(browser: Browser, key: str, given: Mapping[str, str]) -> dict[str, Any]
     """One image: its picture, this prediction, and the image's other ones."""
     place, run = browser.run(key)
     predictions, source = browser.predictions(place)
-    asked = cases.query(given, cases.choices(predictions))
+    known = cases.choices(predictions)
+    asked = cases.query(given, known)
     frame = cases.select(predictions, asked)
     image = given.get("image", "")
     every = predictions.table[predictions.table["image_id"] == image]
@@ -81,7 +82,7 @@ def case(browser: Browser, key: str, given: Mapping[str, str]) -> dict[str, Any]
         "n": len(frame),
         "page": 1 if here is None else here // cases.PAGE + 1,
         "others": [
-            _case(r, predictions.classes, source) for r in _records(_by_rigour(every, predictions))
+            _case(r, predictions.classes, source) for r in _records(_by_rigour(every, known))
         ],
         **beside,
     }
@@ -123,8 +124,8 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(k): v for k, v in row.items()} for row in frame.to_dict(orient="records")]
 
 
-def _by_rigour(every: pd.DataFrame, predictions: Predictions) -> pd.DataFrame:
-    rank = {name: n for n, name in enumerate(cases.choices(predictions).values["protocol"])}
+def _by_rigour(every: pd.DataFrame, known: cases.Choices) -> pd.DataFrame:
+    rank = {name: n for n, name in enumerate(known.values["protocol"])}
     order = every.assign(_rank=every["protocol"].map(rank))
     return order.sort_values(["_rank", "part", "repeat", "fold"]).drop(columns="_rank")
 
