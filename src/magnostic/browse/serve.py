@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import ipaddress
-import signal
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Final
 
 from magnostic.browse import find
@@ -54,13 +52,14 @@ def serve(roots: Sequence[Path], data: Sequence[Path], host: str, port: int) -> 
         import uvicorn
 
         from magnostic.browse.app import make_app, names_of
+        from magnostic.serving import Server
     except ModuleNotFoundError as error:
         raise MissingExtra("serve", error.name or "fastapi") from None
     folders = find.check(roots)
     with listen(host, port) as bound:
         browser = Browser(folders, data_sets(data))
         app = make_app(browser, names_of(host))
-        server = uvicorn.Server(
+        server = Server(
             uvicorn.Config(
                 app, log_level="warning", access_log=False, server_header=False,
                 timeout_graceful_shutdown=_GRACE,
@@ -69,8 +68,7 @@ def serve(roots: Sequence[Path], data: Sequence[Path], host: str, port: int) -> 
         if not _loopback(bound):
             say(f"listening at {host}: whoever can reach this machine can see runs and photographs")
         print(f"magnostic ui: {address(bound, host)} (Ctrl+C ends it)", flush=True)
-        with _own_signals():
-            server.run(sockets=[bound])
+        server.run(sockets=[bound])
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -103,18 +101,3 @@ def address(bound: socket.socket, host: str) -> str:
 
 def _loopback(bound: socket.socket) -> bool:
     return ipaddress.ip_address(str(bound.getsockname()[0]).partition("%")[0]).is_loopback
-
-
-@contextlib.contextmanager
-def _own_signals() -> Iterator[None]:
-    """Let the server end by itself: it passes on what stopped it, which would end the process."""
-
-    def taken(_: int, __: FrameType | None) -> None:
-        """The server has ended by the signal already."""
-
-    before = {number: signal.signal(number, taken) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

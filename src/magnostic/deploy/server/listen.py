@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
 import socket
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import Any, Final
 
 import uvicorn
@@ -14,6 +12,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from magnostic.deploy.server.settings import Settings
 from magnostic.errors import BadInput, RunFailed
+from magnostic.serving import Server
 
 #: Seconds: a connection that has sent no request; one between two requests; requests in flight
 #: when the server is told to end.
@@ -45,8 +44,8 @@ class Protocol(H11Protocol):
             transport.close()
 
 
-class _Server(uvicorn.Server):
-    """Ends on SIGTERM and SIGINT once what is in flight is answered; the exit code stays 0."""
+class _Server(Server):
+    """Tells when it listens."""
 
     def __init__(self, config: uvicorn.Config, listening: Callable[[], None]) -> None:
         super().__init__(config)
@@ -55,15 +54,6 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._listening()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        before = {s: signal.signal(s, self.handle_exit) for s in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 def bound(settings: Settings) -> socket.socket:
