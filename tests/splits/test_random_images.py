@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from magnostic.data.images import targets
@@ -72,3 +72,19 @@ def test_units_stay_whole(units: list[int], fraction: float, seed: int) -> None:
     for u in set(units):
         assert len(set(dealt[unit == u].tolist())) == 1
     assert abs(int(dealt.sum()) - out) <= np.bincount(unit).max()
+
+
+@given(
+    st.lists(st.integers(1, 20), min_size=2, max_size=8),
+    st.integers(2, 6),
+    st.integers(0, 99),
+)
+@example([19, 2, 2], 3, 0)
+def test_no_fold_is_empty_while_there_are_units(sizes: list[int], folds: int, seed: int) -> None:
+    folds = min(folds, len(sizes))
+    unit = np.repeat(np.arange(len(sizes)), sizes)
+    n = len(unit)
+    wanted = np.full(folds, n // folds)
+    wanted[: n % folds] += 1
+    dealt = deal_images(unit, np.zeros(n, dtype=np.int64), wanted, np.random.default_rng(seed))
+    assert set(dealt.tolist()) == set(range(folds))

@@ -25,6 +25,9 @@ def deal_images(unit: Ints, label: Ints, sizes: Ints, rng: np.random.Generator) 
         unit: int [N]; images of one unit share a bin (sizes are then met as nearly as they can).
         label: int [N] class codes whose shares are kept alike; all zero to leave it to chance.
         sizes: int [B], summing to N.
+
+    A large unit may overfill its bin; none of the others is then left empty while a unit can be
+    spared.
     """
     n, bins = len(unit), len(sizes)
     order = rng.permutation(n)
@@ -59,6 +62,13 @@ def deal_images(unit: Ints, label: Ints, sizes: Ints, rng: np.random.Generator) 
     for c in range(classes):
         members = alone[label_codes[alone] == c]
         result[members] = np.repeat(np.arange(bins), quota[:, c])
+    if (np.bincount(result, minlength=bins)[sizes > 0] == 0).any():
+        _, first, inverse, count = np.unique(
+            unit, return_index=True, return_inverse=True, return_counts=True
+        )
+        bin_of_unit = result[first]
+        fill_empty(count[:, None], bin_of_unit, bins)
+        result = bin_of_unit[inverse]
     return result
 
 
