@@ -113,7 +113,7 @@ def test_a_genuine_photograph(
     image = min(breakhis_sample.rglob("*.png"))
     code, told, said = call("explain", tiny_run, image, "-o", tmp_path / "out")
     assert code == 0, said
-    assert "1 photographs, 0 could not be read" in told
+    assert "1 photograph, 0 could not be read" in told
     with (
         Image.open(image) as photograph,
         Image.open(next((tmp_path / "out" / "overlays").iterdir())) as pair,

@@ -60,6 +60,6 @@ def test_exit_codes(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "BreaKHis_v1.tar.gz").write_bytes(b"\x1f\x8bno archive")
     code, _, err = call("fetch", "breakhis", tmp_path / "b")
-    assert code == 1
+    assert code == 2
     assert "damaged" in err
     assert "Traceback" not in err

@@ -8,6 +8,7 @@ from PIL import Image, ImageFile
 
 from magnostic.data.images import BadFile
 from magnostic.data.scan import Scanned, Unusable, decode, find_images, pixel_hash, scan
+from magnostic.data.strict import strict_decoding
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
@@ -144,3 +145,12 @@ def test_content_of_formats_that_run_programs_is_not_opened(tmp_path) -> None:
     assert decode(path).shape == (8, 8, 3)
     with pytest.raises(Unusable, match="not an image: it holds no image format"):
         decode(path.read_bytes())
+
+
+def test_strict_also_where_another_thread_is_inside(tmp_path, photo, monkeypatch) -> None:
+    path = photo(tmp_path / "x.jpg")
+    path.write_bytes(path.read_bytes()[:-40])
+    with strict_decoding():
+        monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+        (found,) = scan([path])
+        assert isinstance(found, BadFile)

@@ -18,7 +18,7 @@ from magnostic.deploy.output import Journal
 from magnostic.deploy.patients import Patients
 from magnostic.deploy.sources import Item, listed
 from magnostic.deploy.to_file import predict_to_file
-from magnostic.errors import BadInput, DataError
+from magnostic.errors import BadInput
 
 
 @pytest.fixture(scope="module")
@@ -58,15 +58,23 @@ def test_every_kind_of_source(
     ]
 
 
-def test_nothing_to_predict(tmp_path: Path) -> None:
+def test_nothing_to_predict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BadInput, match="no photograph was given"):
         listed([])
     for source in (tmp_path, tmp_path / "*.png"):
         with pytest.raises(BadInput, match="no photograph in it"):
             listed([source])
-    (tmp_path / "m.csv").write_text("name\nx.png\n")
-    with pytest.raises(DataError, match="column 'path' is missing"):
-        listed([tmp_path / "m.csv"])
+    for text, says in (
+        ("name\nx.png\n", "column 'path' is missing"),
+        ("", "empty; expected a header with column path$"),
+        ("path\n", r"m\.csv: no row in it"),
+    ):
+        (tmp_path / "m.csv").write_text(text)
+        with pytest.raises(BadInput, match=says):
+            listed([tmp_path / "m.csv"])
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
+    with pytest.raises(BadInput, match="standard input was empty"):
+        listed(["-"])
 
 
 def test_formats_hold_the_same(

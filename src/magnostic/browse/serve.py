@@ -58,6 +58,9 @@ def serve(roots: Sequence[Path], data: Sequence[Path], host: str, port: int) -> 
     folders = find.check(roots)
     with listen(host, port) as bound:
         browser = Browser(folders, data_sets(data))
+        if not find.find(folders).places:
+            here = ", ".join(map(str, roots))
+            say(f"no run or study in {here} yet; they are listed as soon as there are some")
         app = make_app(browser, names_of(host))
         server = Server(
             uvicorn.Config(

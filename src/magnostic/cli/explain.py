@@ -53,7 +53,8 @@ def explain(
         The data sets that the run was trained on, to show nearest training images where the run
         kept no thumbnails.
     strict
-        Exit with code 2 where a photograph could not be read; the folder is written first.
+        Exit with code 2 where any photograph could not be read, not only where none could; the
+        folder is written first.
     """
     from magnostic.deploy.sources import listed
     from magnostic.errors import BadInput
@@ -64,17 +65,14 @@ def explain(
     options.refuse_unknown(images, "explain")
     if out.exists():
         raise BadInput(f"{out}: exists; choose another folder (-o), or remove it")
+    options.refuse_absent(data)
     wanted = Wanted(target, nearest, random_maps)
     items = listed(images, options.mapping(column))
     explainer = Explainer.load(run, method=method)
     say(f"model {explainer.about.name}, {explainer.method}, {explainer.engine.name}")
     found = explain_to_folder(explainer, items, out, wanted, data, synthetic=_synthetic(run))
     _report(found, random_maps)
-    if strict and found.errors:
-        raise BadInput(
-            f"{len(found.errors)} of {found.images} photographs could not be read (--strict); see "
-            f"the column error in {out / 'explanations.csv'}"
-        )
+    options.refuse_unread(len(found.errors), found.images, strict, out / "explanations.csv")
 
 
 def _synthetic(run: Path) -> bool:
@@ -87,9 +85,10 @@ def _synthetic(run: Path) -> bool:
 
 
 def _report(found: Summary, maps: int) -> None:
+    from magnostic.data.summary import counted
     from magnostic.explain.summary import in_words
 
-    print(f"{found.images} photographs, {len(found.errors)} could not be read")
+    print(f"{counted(found.images, 'photograph')}, {len(found.errors)} could not be read")
     if found.classes:
         print("classes: " + ", ".join(f"{c} {n}" for c, n in sorted(found.classes.items())))
     if found.empty:

@@ -47,6 +47,7 @@ def export(
         Photographs to compare on: files, folders, globs, manifests; of more than 512 as many,
         evenly spaced. Every second one scales int8 and is not compared. Default: made-up pictures.
     """
+    from magnostic.data.summary import counted
     from magnostic.deploy.artefact import load_members
     from magnostic.deploy.export import require_possible, write
     from magnostic.deploy.graph import require_exportable
@@ -58,9 +59,9 @@ def export(
     told = write(about, members, out, to, precision=precision, pixels=shown)
     parity = told["parity"]
     print(
-        f"{parity['images']} images ({parity['source']}) at batches of 1, 7 and 32: probabilities "
-        f"differ by {parity['largest']:.2g} at most, {parity['mean']:.2g} on average; same class "
-        f"for {parity['same_class']:.1%}"
+        f"{counted(parity['images'], 'image')} ({parity['source']}) at batches of 1, 7 and 32: "
+        f"probabilities differ by {parity['largest']:.2g} at most, {parity['mean']:.2g} on "
+        f"average; same class for {parity['same_class']:.1%}"
     )
     print(out / told["model"])
 

@@ -77,6 +77,27 @@ def refuse_unknown(photographs: Sequence[str], verb: str) -> None:
             )
 
 
+def refuse_absent(data: Sequence[Path]) -> None:
+    """Raise BadInput for a data set that is not there, before anything is loaded."""
+    for path in data:
+        if not path.exists():
+            raise BadInput(f"--data {path}: no such file or folder; check the path")
+
+
+def refuse_unread(unread: int, photographs: int, strict: bool, out: Path) -> None:
+    """Raise BadInput where no photograph could be read, or with ``strict`` where any could not."""
+    from magnostic.data.summary import counted
+
+    if not unread:
+        return
+    told = f"see the column error in {out}"
+    if unread == photographs:
+        raise BadInput(f"none of {counted(photographs, 'photograph')} could be read; {told}")
+    if strict:
+        of = f"{unread} of {photographs} photographs"
+        raise BadInput(f"{of} could not be read (--strict); {told}")
+
+
 def read(
     data: Sequence[Path],
     reader: Format,

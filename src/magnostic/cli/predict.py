@@ -43,7 +43,8 @@ def predict(
     resume
         Go on with an interrupted prediction of the same photographs.
     strict
-        Exit with code 2 where a photograph could not be read; all rows are written first.
+        Exit with code 2 where any photograph could not be read, not only where none could; all rows
+        are written first.
     workers
         Decoding threads; 0: one a core.
     """
@@ -55,6 +56,8 @@ def predict(
 
     options.refuse_unknown(images, "predict")
     check_format(out)
+    if workers < 0:
+        raise BadInput(f"--workers {workers}: give 0 (one a core) or more")
     if out.exists():
         raise BadInput(f"{out}: exists; choose another file (-o), or remove it")
     items = listed(images, options.mapping(column))
@@ -62,11 +65,7 @@ def predict(
     introduce(predictor)
     summary = predict_to_file(predictor, items, out, resume=resume, workers=workers)
     _report(summary)
-    if strict and summary.unread:
-        raise BadInput(
-            f"{summary.unread} of {summary.images} photographs could not be read (--strict); see "
-            f"the column error in {out}"
-        )
+    options.refuse_unread(summary.unread, summary.images, strict, out)
 
 
 def introduce(predictor: Predictor) -> None:
@@ -81,13 +80,21 @@ def introduce(predictor: Predictor) -> None:
     say(f"calibrated with temperature {rules.temperature:.3g}")
     if not rules.certifiable:
         say(f"sets at {rules.level:g} are not certifiable (too few patients): all classes")
+    elif rules.vacuous:
+        say(
+            f"sets at {rules.level:g} hold every class whatever the photograph, since the model "
+            "errs too often: they say nothing, and are no reason for review"
+        )
     if rules.answer_above is None:
         say("abstention is not certifiable (too few patients): the column answered is empty")
 
 
 def _report(summary: Summary) -> None:
+    from magnostic.data.summary import counted
+
     before = f" ({summary.resumed} of them before)" if summary.resumed else ""
-    print(f"{summary.images} photographs{before}, {summary.unread} could not be read")
+    read = counted(summary.images, "photograph")
+    print(f"{read}{before}, {summary.unread} could not be read")
     if summary.classes:
         print("classes: " + ", ".join(f"{c} {n}" for c, n in sorted(summary.classes.items())))
     reasons = ", ".join(f"{name} {n}" for name, n in summary.reasons.most_common())
@@ -98,4 +105,4 @@ def _report(summary: Summary) -> None:
         print(f"  and {summary.unread - len(summary.first_errors)} more, in the column error")
     print(summary.out)
     if summary.patients is not None:
-        print(f"{summary.patients} ({summary.n_patients} patients)")
+        print(f"{summary.patients} ({counted(summary.n_patients, 'patient')})")

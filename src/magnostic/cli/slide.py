@@ -98,13 +98,18 @@ def _compare(trained: Photographs, settings: Settings) -> None:
 
 
 def _report(outcome: Outcome) -> None:
+    from magnostic.data.summary import counted
+
     before = f" ({outcome.resumed} of them before)" if outcome.resumed else ""
-    print(f"{len(outcome.rows)} slides{before}, {len(outcome.bad)} could not be predicted")
+    print(
+        f"{counted(len(outcome.rows), 'slide')}{before}, {len(outcome.bad)} could not be predicted"
+    )
     for row in outcome.rows:
         if row["error"] is not None:
             print(f"  {row['error']}")
             continue
-        text = f"  {row['folder']}: {row['tiles']} tiles, {row['tissue_mm2']:.2f} mm2 of tissue"
+        tiles = counted(row["tiles"], "tile")
+        text = f"  {row['folder']}: {tiles}, {row['tissue_mm2']:.2f} mm2 of tissue"
         if row["most"] is not None:
             text += f", most often {row['most']} ({row['most_share']:.0%})"
         if row["mean_malignant"] is not None:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 from cyclopts import Parameter, validators
 
+from magnostic.cli import options
+
 
 def ui(
     *runs: Path,
@@ -33,4 +35,5 @@ def ui(
     """
     from magnostic.browse.serve import serve
 
+    options.refuse_absent(data)
     serve(runs, data, host, port)

@@ -125,7 +125,7 @@ def _places(
 ) -> dict[str, int]:
     """Our column -> its place in the file."""
     if not any(header):
-        raise DataError(f"{source}: empty; expected a header with columns path,label")
+        raise DataError(f"{source}: empty; expected a header with {_named(required)}")
     for name in header:
         if name and header.count(name) > 1:
             raise DataError(
@@ -183,6 +183,10 @@ def _normal(path: pd.Series, home: str) -> pd.Series:
     """One spelling a file: relative to the manifest's folder if below it, no ``./`` or ``..``."""
     odd = path.str.contains(r"(?:^|/)\.{0,2}/", regex=True).fillna(False).astype(bool)
     return path.mask(odd, path[odd].map(posixpath.normpath)).str.removeprefix(home)
+
+
+def _named(required: Sequence[str]) -> str:
+    return ("columns " if len(required) > 1 else "column ") + ",".join(required)
 
 
 def _likely_column(ours: str, header: Sequence[str]) -> str:

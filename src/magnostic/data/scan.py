@@ -62,18 +62,19 @@ class Wanted(NamedTuple):
 
 def find_images(root: Path) -> list[Path]:
     """Image files at any depth, sorted; hidden files and folders are passed over."""
-    return sorted(Path(folder, name) for folder, _, names in walk(root) for name in names)
+    found = ((folder, name) for folder, _, names in walk(root) for name in names)
+    return sorted(Path(folder, name) for folder, name in found if is_image(name))
 
 
 def walk(root: Path | str) -> Iterator[tuple[str, list[str], list[str]]]:
-    """Folders at any depth by name, each with its subfolders and its image files, by name.
+    """Folders at any depth by name, each with its subfolders and its files, by name.
 
     Hidden ones are passed over, links followed; what the caller takes out of the subfolders is not
     gone into. Raises DataError for a folder that cannot be read.
     """
     for folder, subfolders, names in os.walk(root, onerror=_unreadable, followlinks=True):
         subfolders[:] = sorted(s for s in subfolders if not s.startswith((".", "__MACOSX")))
-        yield folder, subfolders, sorted(filter(is_image, names))
+        yield folder, subfolders, sorted(name for name in names if not name.startswith("."))
 
 
 def is_image(name: str) -> bool:

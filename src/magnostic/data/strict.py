@@ -33,10 +33,12 @@ class _Strict:
     def enter(self) -> None:
         with self._lock:
             self._inside += 1
+            lenient = ImageFile.LOAD_TRUNCATED_IMAGES  # another library may have switched it on
+            ImageFile.LOAD_TRUNCATED_IMAGES = False
             if self._inside > 1:
+                self._lenient |= lenient
                 return
-            self._lenient = ImageFile.LOAD_TRUNCATED_IMAGES
-            ImageFile.LOAD_TRUNCATED_IMAGES = False  # another library may have switched it on
+            self._lenient = lenient
             before = list(warnings.filters)
             # Pillow warns at half the limit at which files are refused, and of odd metadata.
             warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)

@@ -106,6 +106,11 @@ class Rules:
         """Whether sets hold what their level promises."""
         return self.limit is not None and bool(np.isfinite(self.limit))
 
+    @property
+    def vacuous(self) -> bool:
+        """Whether every set holds every class, since no probability is low enough to leave it."""
+        return self.certifiable and self.limit is not None and self.limit >= 1
+
 
 def _positive(name: str, classes: Sequence[str]) -> tuple[int, ...]:
     if name in classes:

@@ -216,12 +216,13 @@ class Predictor:
         far = self._distance(computed)
         classes = self.about.classes
         names = [PREFIX + c for c in classes]
+        telling = rules.certifiable and not rules.vacuous
         for n, entry in enumerate(inputs):
             likeliest = int(raw[n].argmax())
             reasons = []
             if answered is not None and not answered[n]:
                 reasons.append("abstained")
-            if sets is not None and rules.certifiable and sets[n].sum() > 1:
+            if sets is not None and telling and sets[n].sum() > 1:
                 reasons.append("set")
             reasons += quality.reasons(
                 entry.height, entry.width, contrast[n], sharpness[n], self.about.size

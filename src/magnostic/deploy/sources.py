@@ -1,7 +1,8 @@
 """What is to be predicted: files, folders, globs, manifests, a list on standard input.
 
 The order is that of the arguments; folders are gone through by name, files before subfolders; globs
-are sorted. An image file that does not exist is an item like any other, whose row will say so.
+are sorted. An image file that does not exist, or of a format that is not read, is an item like any
+other, whose row will say so. Other files of a folder are passed over, and counted.
 """
 
 from __future__ import annotations
@@ -18,11 +19,15 @@ from typing import Final
 from magnostic.data import manifest
 from magnostic.data.images import Images
 from magnostic.data.scan import EXTENSIONS, is_image, walk
+from magnostic.data.summary import counted
 from magnostic.errors import BadInput, DataError
+from magnostic.progress import say
 
 #: Ids that an input may bring along.
 IDS: Final = ("image_id", "patient_id", "slide_id", "accession")
 _STDIN: Final = "-"
+#: Images by their ending, whose rows say why they are not read.
+_UNREAD: Final = (".gif", ".jp2", ".heic", ".avif")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +53,18 @@ def listed(sources: Sequence[str | Path], columns: Mapping[str, str] | None = No
         columns: for manifests: our column name -> the file's.
 
     Raises:
-        BadInput: a folder, glob or list without a photograph, nothing at all, or what does not
-            exist and by its name is no image file.
+        BadInput: a folder, glob or list without a photograph, nothing at all, what does not exist
+            and by its name is no image file, or columns without a manifest.
         DataError: a manifest that cannot be read.
     """
+    if columns and not any(str(source).lower().endswith(".csv") for source in sources):
+        raise BadInput("--column is for manifests (.csv), and none was given; leave it out")
     found: list[Item] = []
     for source in sources:
         before = len(found)
         found += _listed(str(source), columns or {})
         if len(found) == before:
-            raise BadInput(
-                f"{source}: no photograph in it (looked for "
-                f"{' '.join('*' + e for e in EXTENSIONS)}); check the path"
-            )
+            raise BadInput(_nothing(str(source)))
     if not found:
         raise BadInput("no photograph was given; name files, folders, a manifest.csv, or -")
     return found
@@ -94,18 +98,39 @@ def _listed(source: str, columns: Mapping[str, str]) -> Iterator[Item]:
 def _walk(root: str) -> Iterator[str]:
     """Image files at any depth; folders that were gone through are not gone through again."""
     seen: set[tuple[int, int]] = set()
+    others, first = 0, ""
     for folder, subfolders, names in walk(root):
         place = os.stat(folder)  # noqa: PTH116
         if (place.st_dev, place.st_ino) in seen:  # a link in a circle, or to what was gone through
             subfolders.clear()
             continue
         seen.add((place.st_dev, place.st_ino))
-        yield from (f"{folder}/{name}" for name in names)  # text: there may be many
+        for name in names:
+            if _is_offered(name):
+                yield f"{folder}/{name}"  # text: there may be many
+            else:
+                others += 1
+                first = first or f"{folder}/{name}"
+    if others:
+        say(f"{root}: {counted(others, 'file')} passed over, no images by name (first: {first})")
+
+
+def _is_offered(name: str) -> bool:
+    return is_image(name) or (name.lower().endswith(_UNREAD) and not name.startswith("."))
+
+
+def _nothing(source: str) -> str:
+    if source == _STDIN:
+        return "-: standard input was empty; send paths, one a line"
+    if source.lower().endswith((".csv", ".parquet")):
+        return f"{source}: no row in it; give one for each photograph"
+    looked = " ".join("*" + e for e in EXTENSIONS)
+    return f"{source}: no photograph in it (looked for {looked}); check the path"
 
 
 def _globbed(pattern: str) -> Iterator[str]:
     found = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - may be absolute
-    return (path for path in found if is_image(path.rpartition("/")[2]))
+    return (path for path in found if _is_offered(path.rpartition("/")[2]))
 
 
 def _manifest(path: Path, columns: Mapping[str, str]) -> Iterator[Item]:

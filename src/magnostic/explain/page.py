@@ -108,6 +108,7 @@ def write_page(
     maps: int,
     entries: Sequence[Shown],
     total: int,
+    unread: int,
     empty: int,
     curves: Sequence[Faithfulness],
     measured: Sequence[Measured],
@@ -118,6 +119,7 @@ def write_page(
     Args:
         model: name of the recipe. method: of the maps. maps: random maps for each map.
         entries: what is shown of the ``total`` photographs.
+        unread: photographs that could not be read.
         empty: photographs with nothing that speaks for their class.
     """
     text = (
@@ -128,6 +130,7 @@ def write_page(
             method=METHODS[method],
             entries=entries,
             total=total,
+            unread=unread,
             empty=empty,
             findings=[in_words(m, maps) for m in measured],
             figures=_table(measured, maps) if measured else None,

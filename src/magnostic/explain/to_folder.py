@@ -211,6 +211,7 @@ def _write(
         maps=wanted.maps,
         entries=entries,
         total=result.images,
+        unread=len(result.errors),
         empty=result.empty,
         curves=curves,
         measured=result.measured,

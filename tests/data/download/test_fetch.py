@@ -150,7 +150,7 @@ def test_an_archive_that_lies_there_is_used_and_stays(server: Any, folder: Path)
     folder.mkdir()
     archive = folder / "BreaKHis_v1.tar.gz"
     archive.write_bytes(archives.flipped())
-    with pytest.raises(FetchError, match=r"BreaKHis_v1\.tar\.gz: .*damaged.*Remove this file"):
+    with pytest.raises(BadInput, match=r"BreaKHis_v1\.tar\.gz: .*damaged.*Remove this file"):
         fetch(folder, server)
     archive.write_bytes(RIGHT)
     fetch(folder, server)

@@ -159,7 +159,7 @@ def _by_archive(
         try:
             return check(archive)
         except (Corrupt, Unfit) as fault:
-            raise FetchError(
+            raise BadInput(
                 f"{archive}: {fault}. Remove this file, then give the same command again"
             ) from None
     transfer = Transfer(url, archive, wanted.archive, wanted.unpacked, patience)

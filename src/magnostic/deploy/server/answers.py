@@ -108,6 +108,7 @@ def model(models: Models, settings: Settings) -> dict[str, Any]:
         "temperature": rules.temperature,
         "level": rules.level,
         "certifiable": rules.certifiable,
+        "vacuous": rules.vacuous,
         "far": distance.FAR,
         "points": dict(rules.points),
         "columns": predictor.columns,

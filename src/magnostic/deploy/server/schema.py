@@ -169,6 +169,9 @@ class ModelAnswer(BaseModel):
     temperature: float = Field(description="1 where none was fitted.")
     level: float = Field(description="Probability that a conformal set promises.")
     certifiable: bool = Field(description="Whether there were enough patients for that promise.")
+    vacuous: bool = Field(
+        description="Whether the promise is kept by sets of all classes alone, which say nothing."
+    )
     far: float = Field(description="Distance beyond which a photograph is far.")
     points: dict[str, float] = Field(description="Operating points: name and threshold.")
     columns: list[str] = Field(description="Of the table that `magnostic predict` writes.")

@@ -105,6 +105,9 @@ export class Detail {
     if (!this.model.certifiable) {
       return [title, make("p", { class: "quiet" }, `Too few patients to promise ${level}: every class stays possible.`)];
     }
+    if (this.model.vacuous) {
+      return [title, make("p", { class: "quiet" }, `This model errs too often to promise ${level} with less than every class: the set says nothing.`)];
+    }
     const words = said.set.length ? `Holds the true class in ${level} of cases like those it was fitted on.` :
       "Empty: no class is as likely as in the cases it was fitted on.";
     return [title, make("ul", { class: "set" }, ...said.set.map((c) => make("li", {}, this.named(c)))), make("p", { class: "quiet" }, words)];
