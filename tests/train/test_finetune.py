@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from magnostic.errors import RunFailed
-from magnostic.preprocess.balance import equal_shares
+from magnostic.errors import BadInput, RunFailed
+from magnostic.preprocess.balance import as_they_are, equal_shares
+from magnostic.recipe import Augment, Finetune
 from magnostic.train import checkpoint
+from magnostic.train import finetune as loop
 from magnostic.train.checkpoint import Progress
-from magnostic.train.finetune import batch_parts, order
+from magnostic.train.finetune import Job, batch_parts, finetune, order
+from magnostic.train.inputs import Vectors
 
 
 @given(st.integers(1, 300), st.integers(1, 40))
@@ -118,9 +124,99 @@ def test_an_older_checkpoint_stays_until_the_next_is_whole(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("safetensors.torch.save_file", full)
-    with pytest.raises(RunFailed, match=r"free space, then --resume"):
+    with pytest.raises(RunFailed, match=r"the disk is full: .* needed .* free; free space"):
         checkpoint.save(tmp_path, layer, {}, optimizer, Progress(2), "this", {})
     monkeypatch.undo()
     found = checkpoint.restore(tmp_path, *trained(5.0), "this")
     assert found is not None
     assert found[0].epoch == 1
+
+
+def _job() -> Job:
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(23, 6)).astype(np.float32)
+    return Job(
+        inputs=Vectors(vectors),
+        y=(vectors[:, 0] > 0).astype(np.intp),
+        train=as_they_are(np.arange(17)),
+        val=as_they_are(np.arange(17, 23)),
+        class_weights=None,
+        sampling=None,
+        recipe=Finetune(epochs=3, batch_size=4, lr=0.05),
+        augment=Augment(),
+        precision="fp32",
+        seed=3,
+        identity="this",
+    )
+
+
+def _network() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(6, 8), nn.Dropout(0.5), nn.BatchNorm1d(8), nn.Linear(8, 2))
+
+
+def _history(folder: Path) -> list[dict[str, float]]:
+    lines = map(json.loads, (folder / "history.jsonl").read_text().splitlines())
+    return [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("when", [1, 3, 4, 5, 12])
+def test_a_signal_within_an_epoch_costs_no_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, when: int
+) -> None:
+    whole = finetune(_network(), _job(), tmp_path / "whole")
+    steps: list[int] = []
+    rate = loop.learning_rate
+
+    def counted(*given: object) -> float:
+        steps.append(len(steps))
+        if len(steps) == when:
+            os.kill(os.getpid(), number)
+        return rate(*given)  # type: ignore[arg-type]
+
+    def ours(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = {n: signal.signal(n, ours) for n in (signal.SIGTERM, signal.SIGINT)}
+    monkeypatch.setattr(loop, "learning_rate", counted)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            finetune(_network(), _job(), tmp_path / "cut")
+        assert signal.getsignal(number) is ours
+        assert len(steps) == when  # 4 steps an epoch
+        torch.manual_seed(99)
+        resumed = finetune(_network(), _job(), tmp_path / "cut")
+    finally:
+        for n, handler in before.items():
+            signal.signal(n, handler)
+    assert len(steps) == 12
+    for (name, a), b in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
+    assert _history(tmp_path / "cut") == _history(tmp_path / "whole")
+
+
+def test_a_second_signal_ends_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def twice(*_: object) -> float:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        pytest.fail("went on")
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    monkeypatch.setattr(loop, "learning_rate", twice)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            finetune(_network(), _job(), tmp_path)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert not (tmp_path / "checkpoint").exists()
+
+
+@pytest.mark.parametrize("file", ["state.json", "epoch0001.model.safetensors"])
+def test_a_damaged_checkpoint_is_named(tmp_path: Path, file: str) -> None:
+    layer, optimizer = trained(1.0)
+    checkpoint.save(tmp_path, layer, {}, optimizer, Progress(1), "this", {})
+    path = tmp_path / file
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(BadInput, match=f"{tmp_path}"):
+        checkpoint.restore(tmp_path, *trained(5.0), "this")

@@ -76,28 +76,33 @@ def _goes_on(verb: str) -> str:
 
 @contextlib.contextmanager
 def _tidy_end() -> Iterator[list[int]]:
-    """SIGTERM ends what is inside as Ctrl-C does, cleaning up; yields the signals that came."""
+    """SIGTERM and SIGUSR1 (a scheduler's warning) end what is inside as Ctrl-C does, cleaning up.
+
+    Yields the signals that came.
+    """
     came: list[int] = []
 
     def end(number: int, _: object) -> None:
         came.append(number)
         raise KeyboardInterrupt
 
-    ours = threading.current_thread() is threading.main_thread()
-    ours = ours and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    if ours:
-        signal.signal(signal.SIGTERM, end)
+    known = [getattr(signal, n) for n in ("SIGTERM", "SIGUSR1") if hasattr(signal, n)]
+    main_thread = threading.current_thread() is threading.main_thread()
+    ours = [n for n in known if main_thread and signal.getsignal(n) is signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, end)
     try:
         yield came
     finally:
-        if ours:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point.
 
-    Exit code 0: done; 1: a run failed; 2: bad input; 130, 143: ended by SIGINT, SIGTERM.
+    Exit code 0: done; 1: a run failed; 2: bad input; 130, 138, 143: ended by SIGINT, SIGUSR1,
+    SIGTERM.
     """
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     came: list[int] = []

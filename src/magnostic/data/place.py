@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any, Final
 
-#: Advisory locks; None on a system without them, where what is in use can't be known.
-fcntl: Any = import_module("fcntl") if find_spec("fcntl") else None
+from magnostic.lock import fcntl
 
 #: Folder of graphs for other runtimes, each a folder ``<digest of its model>-<runtime>-…``.
 ENGINES: Final = "engines"

@@ -12,19 +12,22 @@ import torch
 from torch import Tensor
 
 from magnostic.errors import RunFailed
-from magnostic.files import whole_file
+from magnostic.files import full, whole_file
+from magnostic.progress import amount
 
 
 def write(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write tensors, copied to the CPU; RunFailed, leaving what stood there, if that fails."""
     ready = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-    size = sum(t.numel() * t.element_size() for t in ready.values()) / 2**20
+    size = sum(t.numel() * t.element_size() for t in ready.values())
     try:
         with whole_file(path) as temporary:
             safetensors.torch.save_file(ready, temporary)
-    except (safetensors.SafetensorError, OSError) as error:
+    except (safetensors.SafetensorError, OSError, RunFailed) as error:
+        if isinstance(error, RunFailed) or "No space" in str(error) or "os error 28" in str(error):
+            raise RunFailed(full(path, size=size)) from None
         raise RunFailed(
-            f"{path}: {size:.0f} MiB cannot be written ({error}); free space, then --resume"
+            f"{path}: {amount(size)} cannot be written ({error}); mend that, then --resume"
         ) from None
 
 

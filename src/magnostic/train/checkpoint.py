@@ -1,8 +1,9 @@
 """One checkpoint an epoch: weights, best weights, optimizer and history, in safetensors and JSON.
 
-Random states need no place in it: shuffling and dropout are seeded by (seed, epoch). The files of
-an epoch carry its number and ``state.json`` is written last, so a crash at any moment leaves the
-checkpoint of the epoch before.
+Shuffling, dropout and augmentation are seeded by (seed, epoch) or (seed, epoch, step); where an
+epoch is stopped in its middle, the state of the random numbers is kept, too. The files of a
+checkpoint carry its place and ``state.json`` is written last, so a crash at any moment leaves the
+checkpoint before.
 """
 
 from __future__ import annotations
@@ -14,21 +15,31 @@ from typing import Any
 
 import safetensors.torch
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from magnostic.files import read_json, write_json
+from magnostic.errors import BadInput
+from magnostic.files import read_object, write_json
 from magnostic.models import tensors
 
 
 @dataclass
 class Progress:
-    """Where training stands after an epoch."""
+    """Where training stands.
+
+    Attributes:
+        epoch: epochs that are done.
+        step: steps that are done of the next one.
+        partial: sum of losses, right ones and samples of those steps, and seconds.
+    """
 
     epoch: int = 0
     best_epoch: int = 0
     best_score: float | None = None
     history: list[dict[str, float]] = field(default_factory=list)
+    step: int = 0
+    partial: list[float] = field(default_factory=lambda: [0.0] * 4)
 
 
 def save(
@@ -40,15 +51,17 @@ def save(
     identity: str,
     scaler: dict[str, Any],
 ) -> None:
-    """Write the checkpoint of ``progress.epoch`` and remove the one before.
+    """Write the checkpoint of ``progress`` and remove the one before.
 
     ``identity`` says what it belongs to; ``scaler`` is the state of fp16's loss scaling.
     """
-    tag = f"epoch{progress.epoch:04d}"
+    tag = _tag(progress)
     tensors.write(folder / f"{tag}.model.safetensors", model.state_dict())
     tensors.write(folder / f"{tag}.best.safetensors", best)
     moments, groups = _flatten(optimizer)
     tensors.write(folder / f"{tag}.optimizer.safetensors", moments)
+    if progress.step:
+        tensors.write(folder / f"{tag}.random.safetensors", _random())
     state = {
         "progress": vars(progress),
         "groups": groups,
@@ -57,7 +70,7 @@ def save(
     }
     write_json(folder / "state.json", state)
     for old in folder.glob("epoch*.safetensors"):
-        if not old.name.startswith(tag):
+        if old.name.partition(".")[0] != tag:
             old.unlink()
 
 
@@ -67,14 +80,28 @@ def restore(
     """Load the last whole checkpoint of this identity into model and optimizer.
 
     None, with model and optimizer untouched, if there is none, or one of another recipe or split.
+    Raises BadInput for one whose files are damaged.
     """
     if not (folder / "state.json").is_file():
         return None
-    state = read_json(folder / "state.json")
-    if state["identity"] != identity:
+    state = read_object(folder / "state.json")
+    if state.get("identity") != identity:
         return None
+    try:
+        return _restored(folder, model, optimizer, state)
+    except (SafetensorError, OSError, RuntimeError, LookupError, TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise BadInput(
+            f"{folder}: damaged checkpoint ({reason}); remove this folder, and the training that "
+            "it belongs to starts from its beginning"
+        ) from None
+
+
+def _restored(
+    folder: Path, model: nn.Module, optimizer: Optimizer, state: dict[str, Any]
+) -> tuple[Progress, dict[str, Tensor], dict[str, Any]]:
     progress = Progress(**state["progress"])
-    tag = f"epoch{progress.epoch:04d}"
+    tag = _tag(progress)
     model.load_state_dict(safetensors.torch.load_file(folder / f"{tag}.model.safetensors"))
     best = safetensors.torch.load_file(folder / f"{tag}.best.safetensors")
     moments = safetensors.torch.load_file(folder / f"{tag}.optimizer.safetensors")
@@ -91,7 +118,29 @@ def restore(
     for saved, group in zip(state["groups"], optimizer.param_groups, strict=True):
         saved |= {name: group[name] for name in ("fused", "foreach") if name in group}
     optimizer.load_state_dict({"state": parameters, "param_groups": state["groups"]})
+    if progress.step:
+        _set_random(safetensors.torch.load_file(folder / f"{tag}.random.safetensors"))
     return progress, best, state["scaler"]
+
+
+def _tag(progress: Progress) -> str:
+    within = f"-step{progress.step:06d}" if progress.step else ""
+    return f"epoch{progress.epoch:04d}{within}"
+
+
+def _random() -> dict[str, Tensor]:
+    """The states of the CPU's and of every GPU's random numbers, uint8."""
+    found = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        found |= {f"cuda{n}": s for n, s in enumerate(torch.cuda.get_rng_state_all())}
+    return found
+
+
+def _set_random(states: dict[str, Tensor]) -> None:
+    torch.set_rng_state(states["cpu"])
+    for n in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        if f"cuda{n}" in states:
+            torch.cuda.set_rng_state(states[f"cuda{n}"], n)
 
 
 def discard(folder: Path) -> None:

@@ -5,6 +5,7 @@ Every process draws the same global batches and computes its share of each.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import sys
@@ -34,6 +35,7 @@ from magnostic.train.checkpoint import Progress
 from magnostic.train.device import Precision
 from magnostic.train.inputs import Inputs
 from magnostic.train.schedule import learning_rate
+from magnostic.train.stopping import Stopping, stopping
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,10 @@ Module = TypeVar("Module", bound=nn.Module)
 def finetune(model: Module, job: Job, folder: Path) -> Module:
     """Train, keeping the best weights by validation, and return the model with them loaded.
 
-    Writes ``history.jsonl`` after each epoch, and a checkpoint from which an interrupted run goes
-    on. Raises RunFailed when the loss is no longer finite.
+    Writes ``history.jsonl`` and a checkpoint after each epoch, and a checkpoint of the step where a
+    signal asks to stop, before it is obeyed (:mod:`magnostic.train.stopping`). An interrupted
+    training goes on from there and ends with the same weights, bit for bit on the CPU.
+    Raises RunFailed when the loss is no longer finite.
     """
     accelerator = device.accelerator(job.precision)
     if accelerator.device.type == "cpu":
@@ -90,26 +94,39 @@ def finetune(model: Module, job: Job, folder: Path) -> Module:
         progress, best, scaler = restored
         if accelerator.scaler is not None:
             accelerator.scaler.load_state_dict(scaler)
-        say(f"resuming after epoch {progress.epoch} of {recipe.epochs}")
-    while progress.epoch < recipe.epochs:
-        started = time.monotonic()
-        line = _epoch(wrapped, optimizer, job, progress.epoch, accelerator)
-        if len(job.val):
-            line |= _validate(wrapped, job, accelerator)
-        line["seconds"] = round(time.monotonic() - started, 3)
-        progress.epoch += 1
-        progress.history.append({"epoch": progress.epoch, **line})
-        score = _score(line, recipe)
-        if score is None or progress.best_score is None or score > progress.best_score:
-            progress.best_score, progress.best_epoch = score, progress.epoch
-            best = checkpoint.copy_state(model)
-        if accelerator.is_main_process and not job.brief:
-            _report(progress, recipe)
-            _write_history(progress, folder)
-            scaler = accelerator.scaler.state_dict() if accelerator.scaler is not None else {}
-            checkpoint.save(
-                folder / "checkpoint", model, best, optimizer, progress, job.identity, scaler
-            )
+        step = f", step {progress.step}" if progress.step else ""
+        say(f"resuming after epoch {progress.epoch}{step} of {recipe.epochs}")
+
+    def save() -> None:
+        scaler = accelerator.scaler.state_dict() if accelerator.scaler is not None else {}
+        checkpoint.save(
+            folder / "checkpoint", model, best, optimizer, progress, job.identity, scaler
+        )
+
+    with contextlib.nullcontext(Stopping()) if job.brief else stopping() as told:
+        while progress.epoch < recipe.epochs:
+            line = _epoch(wrapped, optimizer, job, progress, accelerator, told)
+            if line is None:
+                save()
+                told.obey()
+                raise KeyboardInterrupt
+            started = time.monotonic()
+            if len(job.val):
+                line |= _validate(wrapped, job, accelerator)
+            seconds = progress.partial[3] + time.monotonic() - started
+            line["seconds"] = round(seconds, 3)
+            progress.epoch, progress.step, progress.partial = progress.epoch + 1, 0, [0.0] * 4
+            progress.history.append({"epoch": progress.epoch, **line})
+            score = _score(line, recipe)
+            if score is None or progress.best_score is None or score > progress.best_score:
+                progress.best_score, progress.best_epoch = score, progress.epoch
+                best = checkpoint.copy_state(model)
+            if accelerator.is_main_process and not job.brief:
+                _report(progress, recipe)
+                _write_history(progress, folder)
+                save()
+            if told.asked:
+                told.obey()
     if accelerator.is_main_process and job.brief:
         _write_history(progress, folder)
     model.load_state_dict(best)
@@ -164,21 +181,26 @@ def _epoch(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     job: Job,
-    epoch: int,
+    progress: Progress,
     accelerator: Accelerator,
-) -> dict[str, float]:
-    recipe = job.recipe
-    torch.manual_seed(job.seed * 1_000_003 + epoch)  # dropout: the same after a resume
+    told: Stopping,
+) -> dict[str, float] | None:
+    """The steps of an epoch that are left; None where it was stopped before its last one."""
+    recipe, epoch, first = job.recipe, progress.epoch, progress.step
+    started = time.monotonic() - progress.partial[3]
+    if not first:
+        torch.manual_seed(job.seed * 1_000_003 + epoch)  # dropout: the same after a resume
     samples = job.train.take(order(job.seed, epoch, len(job.train), job.sampling))
     parts = batch_parts(len(samples), recipe.batch_size)
     shares = [part[accelerator.process_index :: accelerator.num_processes] for part in parts]
     weights = _tensor(job.class_weights, accelerator)
     model.train()
-    totals = torch.zeros(3, dtype=torch.float64, device=accelerator.device)
+    totals = torch.tensor(progress.partial[:3], dtype=torch.float64).to(accelerator.device)
     rate = recipe.lr
     what = f"epoch {epoch + 1}/{recipe.epochs}"
-    with closing(_batches(job, samples, shares, accelerator)) as given:
-        for step, (images, y) in enumerate(given if job.brief else track(given, what, len(parts))):
+    with closing(_batches(job, samples, shares[first:], accelerator)) as given:
+        shown = given if job.brief else track(given, what, len(parts) - first)
+        for step, (images, y) in enumerate(shown, start=first):
             if job.augment.active:
                 generator = _generator(job.seed, epoch, step, accelerator.process_index)
                 images = augment.jitter(images, job.augment, generator)
@@ -196,6 +218,11 @@ def _epoch(
             totals[0] += functional.cross_entropy(logits.detach().float(), y, reduction="sum")
             totals[1] += (logits.detach().argmax(dim=1) == y).sum()
             totals[2] += len(y)
+            if told.asked and step + 1 < len(parts):
+                progress.step = step + 1
+                progress.partial = [*totals.tolist(), time.monotonic() - started]
+                return None
+    progress.partial[3] = time.monotonic() - started
     totals = accelerator.reduce(totals, "sum")
     loss_sum, right, seen = totals.tolist()
     if not np.isfinite(loss_sum):

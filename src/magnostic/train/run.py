@@ -16,7 +16,8 @@ from magnostic.data.images import Images
 from magnostic.errors import BadInput
 from magnostic.evaluate.predictions import Predictions
 from magnostic.evaluate.summary import summarize
-from magnostic.files import read_json, write_json, write_text
+from magnostic.files import read_json, sweep, write_json, write_text
+from magnostic.lock import locked
 from magnostic.progress import say
 from magnostic.recipe import Finetune, Probe, Recipe
 from magnostic.report import write_card, write_report
@@ -60,8 +61,24 @@ def run(recipe: Recipe, images: Images, out: Path, *, resume: bool = False) -> P
     device.threads()
     experiment = Experiment(recipe, images, load_source(recipe))
     folds, jobs, prepared = prepare(experiment)  # before the first hour of training, not after it
-    identity = experiment.identity(folds)
+    if out.exists() and not out.is_dir():
+        raise BadInput(f"{out}: is a file; give a folder for the run (--out)")
+    with locked(out):
+        _run(experiment, folds, jobs, prepared, out, resume)
+    return out
+
+
+def _run(
+    experiment: Experiment,
+    folds: Folds,
+    jobs: list[Fold],
+    prepared: list[Parts],
+    out: Path,
+    resume: bool,
+) -> None:
+    recipe, identity = experiment.recipe, experiment.identity(folds)
     _claim(out, identity, resume)
+    sweep(out)
     write_json(out / "identity.json", {"identity": identity})
     write_text(out / "recipe.yaml", recipe.to_yaml())
     single = len(jobs) == 1
@@ -80,7 +97,6 @@ def run(recipe: Recipe, images: Images, out: Path, *, resume: bool = False) -> P
     else:
         models = [job for job in jobs if job.protocol == strictest]
         _parent(experiment, folds, jobs, prepared, models, chosen, out)
-    return out
 
 
 def prepare(experiment: Experiment) -> tuple[Folds, list[Fold], list[Parts]]:
@@ -109,9 +125,7 @@ def _keys(folds: Folds, protocols: Sequence[str]) -> list[tuple[str, int, int]]:
 
 
 def _claim(out: Path, identity: str, resume: bool) -> None:
-    if out.exists() and not out.is_dir():
-        raise BadInput(f"{out}: is a file; give a folder for the run (--out)")
-    if not out.exists() or not any(out.iterdir()):
+    if all(path.name.startswith(".") for path in out.iterdir()):  # killed before it had begun, too
         return
     if not resume:
         raise BadInput(f"{out}: exists and is not empty; choose another --out, or --resume")

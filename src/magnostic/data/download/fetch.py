@@ -19,9 +19,9 @@ from magnostic.data.download.part import Part
 from magnostic.data.download.patience import Corrupt, Patience, Unfit
 from magnostic.data.download.transfer import Transfer
 from magnostic.data.download.unpacking import Unpacking, Wanted
-from magnostic.data.place import fcntl
 from magnostic.errors import BadInput, FetchError
 from magnostic.files import write_text
+from magnostic.lock import fcntl
 from magnostic.progress import meter, say
 
 URL: Final = "https://www.inf.ufpr.br/vri/databases/BreaKHis_v1.tar.gz"

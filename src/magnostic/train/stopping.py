@@ -1,0 +1,62 @@
+"""Being told to stop (Ctrl-C, SIGTERM, a scheduler's SIGUSR1) in the middle of an epoch.
+
+A training step is not torn apart: the first signal is noted and obeyed once the step's checkpoint
+is written, a second one at once. Schedulers send theirs some time before they kill (SLURM:
+``--signal=USR1@120``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Final
+
+from magnostic.progress import say
+
+Handler = Callable[[int, FrameType | None], object]
+_NAMES: Final = ("SIGINT", "SIGTERM", "SIGUSR1")
+
+
+class Stopping:
+    """Whether a signal came, and how to obey it."""
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self._handlers: dict[int, Handler] = {}
+
+    @property
+    def asked(self) -> bool:
+        return self.number is not None
+
+    def obey(self) -> None:
+        """Do what the signal would have done: its own handler raises KeyboardInterrupt."""
+        if self.number is not None:
+            self._handlers[self.number](self.number, None)
+
+    def note(self, number: int, frame: FrameType | None) -> None:
+        if self.number is not None:
+            self._handlers[number](number, frame)
+            return
+        self.number = number
+        say(f"{signal.Signals(number).name}: stopping after this step; once more stops at once")
+
+
+@contextlib.contextmanager
+def stopping() -> Iterator[Stopping]:
+    """Note signals inside that have a handler; elsewhere than in the main thread none is noted."""
+    told = Stopping()
+    if threading.current_thread() is threading.main_thread():
+        for name in _NAMES:
+            number = getattr(signal, name, None)
+            handler = None if number is None else signal.getsignal(number)
+            if number is not None and callable(handler):
+                told._handlers[number] = handler
+                signal.signal(number, told.note)
+    try:
+        yield told
+    finally:
+        for number, handler in told._handlers.items():
+            signal.signal(number, handler)
