@@ -26,9 +26,9 @@ with locked(Path(sys.argv[1])):
 def test_a_folder_in_use_names_its_process_and_is_free_afterwards(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "run"
     with locked(folder):
-        with pytest.raises(BadInput, match=rf"{folder}: in use by process {os.getpid()} on "):
-            with locked(folder):
-                pytest.fail("entered")
+        says = rf"{folder}: in use by process {os.getpid()} on "
+        with pytest.raises(BadInput, match=says), locked(folder):
+            pytest.fail("entered")
         assert [p.name for p in folder.iterdir()] == [LOCK]
     assert not list(folder.iterdir())
     with locked(folder):
