@@ -130,7 +130,7 @@ def test_training_goes_on_exactly_where_it_stopped(
     epochs = finetune._epoch
 
     def stop_in_second(*arguments: object) -> dict[str, float]:
-        if arguments[3] == 1:
+        if arguments[3].epoch == 1:  # type: ignore[attr-defined]
             raise KeyboardInterrupt
         return epochs(*arguments)  # type: ignore[arg-type]
 
