@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from magnostic import tables
 from magnostic.data import Images, read_images
-from magnostic.data.images import classes, targets
+from magnostic.data.images import COLUMNS, classes, targets
 from magnostic.errors import TableError
 from magnostic.evaluate.predictions import Predictions, make
 from magnostic.splits.table import Parts
@@ -43,6 +44,20 @@ def test_images_round_trip(images: Images, tmp_path: Path) -> None:
     assert again.data_hash == images.data_hash
     again.write(tmp_path / "again.parquet")
     assert (tmp_path / "again.parquet").read_bytes() == (tmp_path / "images.parquet").read_bytes()
+
+
+def test_a_table_of_older_hashes_is_refused(images: Images, tmp_path: Path) -> None:
+    path = tmp_path / "images.parquet"
+    tables.write(images.table, COLUMNS, path, "images", {"version": 1, "synthetic": False})
+    with pytest.raises(
+        TableError, match=r"images\.parquet: an earlier version.*index the data anew"
+    ):
+        Images.read(path)
+    given = images.table.assign(pixel_hash="given:" + images.table["pixel_hash"])
+    tables.write(given, COLUMNS, path, "images", {"version": 1, "synthetic": False})
+    assert len(Images.read(path)) == len(images)
+    images.table.to_parquet(path)  # of another program
+    assert len(Images.read(path)) == len(images)
 
 
 def test_the_data_hash_does_not_know_where_files_lie(images: Images) -> None:

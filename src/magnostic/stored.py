@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from magnostic.errors import BadInput
+from magnostic.errors import BadInput, WeightsError
 from magnostic.files import read_object
 
 CALIBRATION: Final = "calibration.json"
@@ -32,6 +32,18 @@ def folders_for_use(run: Path) -> list[Path]:
     if not isinstance(use, list) or not use or not all(isinstance(name, str) for name in use):
         raise BadInput(f"{run / 'run.json'}: names no model for use; train the run again")
     return [run / name for name in use]
+
+
+def classes_of(run: Path) -> tuple[str, ...]:
+    """Class names of a run's model, in the order of its probabilities.
+
+    Raises BadInput where the folder is no finished run, WeightsError where it does not say.
+    """
+    path = folders_for_use(run)[0] / "model.json"
+    classes = read_object(path, WeightsError).get("classes")
+    if not isinstance(classes, list):
+        raise WeightsError(f"{path}: names no classes; train the run again")
+    return tuple(map(str, classes))
 
 
 def data_of(run: Path) -> Path | None:

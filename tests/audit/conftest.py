@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from magnostic.data.assemble import tidy
-from magnostic.data.images import Images
+from magnostic.data.images import HASHED, Images
 from magnostic.evaluate.predictions import Predictions, make
 from magnostic.files import write_json
 from magnostic.splits.table import Parts
@@ -90,6 +90,7 @@ def write_run(images, tmp_path) -> Callable[..., Path]:
         sets = {"calibration": None, "thresholds": None} | sets
         told = {k: None if v is None else {"ids": v} for k, v in sets.items()}
         write_json(folder / "fitted_on.json", told)
+        write_json(folder / "data.json", {"pixel_hash": HASHED})
         run = {"version": 1, "kind": "child", "task": "binary", "classes": CLASSES, **key}
         write_json(folder / "run.json", run)
         return folder

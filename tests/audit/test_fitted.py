@@ -52,6 +52,15 @@ def test_mg002_fitted_on_other_pixels(images, make_parts) -> None:
     assert unknown.status == "passed"
 
 
+def test_mg002_of_an_earlier_version_is_not_told(images, make_parts) -> None:
+    told = {"weights": {"ids": TRAIN, "sha256": "of another hash"}}
+    found = fitted_apart(told, make_parts(), images.table, SCOPE, hashed="None")
+    assert found.status == "tip"
+    assert "earlier version" in found.message
+    unknown = images.table.assign(pixel_hash=None)
+    assert fitted_apart(told, make_parts(), unknown, SCOPE, hashed="None").status == "passed"
+
+
 @pytest.mark.parametrize("name", ["selection", "calibration", "thresholds"])
 def test_mg006_chosen_on_the_test_part(make_parts, name) -> None:
     found = selection_apart({name: {"ids": ["i08", "i13", "i12"]}}, make_parts(), SCOPE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from magnostic import tables
 from magnostic.data.phantom import phantom_slides, render_field
+from magnostic.train.reference import COLUMNS
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -107,6 +110,27 @@ def test_the_photographs_of_the_data_and_another_class(
     assert "this photograph itself" in page
 
 
+def test_a_run_whose_pixels_were_hashed_in_another_way(
+    call: Call, tiny_run: Path, tiny_breakhis: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run, run)
+    frame, _ = tables.read(run / "final" / "reference.parquet", COLUMNS, "reference")
+    tables.write(frame, COLUMNS, run / "final" / "reference.parquet", "reference", {"version": 1})
+    image, out = next(tiny_breakhis.rglob("SOB_M_DC*.png")), tmp_path / "out"
+    arguments = (image, "-o", out, "--data", tiny_breakhis, "--nearest", 2, "--random-maps", 0)
+    code, _, said = call("explain", run, *arguments)
+    assert code == 0, said
+    assert "whether a photograph was trained on is not told" in said
+    (record,) = json.loads((out / "explanations.json").read_text(encoding="utf-8"))["images"]
+    assert record["nearest"][0]["image_id"] == image.stem
+    assert [n["itself"] for n in record["nearest"]] == [None, None]
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "An earlier version made this run" in page
+    assert "this photograph itself" not in page
+    assert 'width="96"' not in page
+
+
 def test_a_genuine_photograph(
     call: Call, tiny_run: Path, breakhis_sample: Path, tmp_path: Path
 ) -> None:
@@ -131,7 +155,6 @@ def test_bad_input(
         ((tiny_run, folder, "-o", tmp_path), "exists"),
         ((folder, folder, "-o", out), "no finished run"),
         ((tiny_run, tmp_path / "x/*.png", "-o", out), "no photograph in it"),
-        ((tiny_run, folder, "-o", out, "--target", "XX"), "not a class of this model"),
         ((tiny_run, folder, "-o", out, "--random-maps", "4"), "odd number"),
         ((tiny_run, folder, "-o", out, "--nearest", "-1"), "0 or more"),
         ((tiny_run, folder, "--strikt", "-o", out), "--strikt: no such option"),
@@ -140,6 +163,16 @@ def test_bad_input(
         assert code == 2
         assert said.splitlines()[-1].startswith("error: ")
         assert says in said
+    with monkeypatch.context() as patched:  # before the networks are loaded
+        patched.setattr("magnostic.deploy.artefact.load_members", lambda _: pytest.fail("loaded"))
+        for name in (".", "final"):
+            given = (tiny_run / name, folder, "-o", out, "--target", "XX")
+            code, _, said = call("explain", *given)
+            assert code == 2
+            assert "not a class of this model" in said
+        code, _, said = call("explain", tiny_run, folder, "-o", out, "--data", tmp_path / "no")
+        assert code == 2
+        assert f"--data {tmp_path / 'no'}: no such file or folder" in said
     monkeypatch.setitem(sys.modules, "captum.attr", None)
     code, _, said = call("explain", tiny_run, folder, "-o", out)
     assert code == 2

@@ -18,7 +18,7 @@ from magnostic.audit import read_audit
 from magnostic.data import Images, read_images
 from magnostic.errors import BadInput, RecipeError, RunFailed, SplitError
 from magnostic.evaluate.predictions import Predictions
-from magnostic.files import read_json
+from magnostic.files import read_json, write_json
 from magnostic.splits.table import Parts
 from magnostic.train import finetune
 from magnostic.train.reproduce import reproduce_run
@@ -238,6 +238,12 @@ def test_other_data_is_not_reproduced(tiny: Images, single: Path) -> None:
     flipped = tiny.table["malignancy"].map({"benign": "malignant", "malignant": "benign"})
     with pytest.raises(BadInput, match="not the data of"):
         reproduce_run(single, Images(tiny.table.assign(malignancy=flipped)))
+
+
+def test_a_run_of_other_hashes_is_told_apart(tiny: Images, tmp_path: Path) -> None:
+    write_json(tmp_path / "data.json", {"data_hash": "of other hashes"})
+    with pytest.raises(BadInput, match=r"made by an earlier version.*train the run again"):
+        reproduce_run(tmp_path, tiny)
 
 
 def test_changed_targets_are_another_run(tiny: Images, single: Path) -> None:

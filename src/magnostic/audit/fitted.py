@@ -12,6 +12,8 @@ from typing import Any, Final
 import pandas as pd
 
 from magnostic.audit.findings import Finding
+from magnostic.data.images import HASHED
+from magnostic.data.summary import counted
 from magnostic.evaluate.predictions import Predictions
 from magnostic.splits.table import Parts
 
@@ -31,11 +33,17 @@ def fitted_hash(table: pd.DataFrame, ids: Iterable[str]) -> str:
 
 
 def fitted_apart(
-    fitted: Mapping[str, Any], parts: Parts, context: pd.DataFrame, scope: str
+    fitted: Mapping[str, Any],
+    parts: Parts,
+    context: pd.DataFrame,
+    scope: str,
+    *,
+    hashed: str = HASHED,
 ) -> Finding:
     """MG002: weights were not fitted on photographs that were tested, or that chose the weights.
 
-    Issue also where the hash in ``fitted_on.json`` isn't that of the images table's pixels.
+    Issue also where the hash in ``fitted_on.json`` isn't that of the images table's pixels; a tip
+    where it can't be compared with them, since the run ``hashed`` pixels in another way.
     """
     weights = _ids(fitted, "weights")
     tested = weights & set(parts.ids("test"))
@@ -44,8 +52,8 @@ def fitted_apart(
             "MG002",
             "issue",
             scope,
-            f"The weights were fitted on {len(tested)} photographs of the test part; train anew "
-            "on the training part alone.",
+            f"The weights were fitted on {counted(len(tested), 'photograph')} of the test part; "
+            "train anew on the training part alone.",
             tuple(sorted(tested)),
         )
     copies = weights & _ids(fitted, "selection")
@@ -54,9 +62,17 @@ def fitted_apart(
             "MG002",
             "issue",
             scope,
-            f"{len(copies)} photographs, or copies of them, both trained and chose the weights; "
+            f"{counted(len(copies), 'photograph')}, or copies, both trained and chose the weights; "
             "set balance.when to after-val.",
             tuple(sorted(copies)),
+        )
+    if hashed != HASHED and context["pixel_hash"].notna().any():
+        return Finding(
+            "MG002",
+            "tip",
+            scope,
+            "Can't be checked whether these are the pixels that the run was fitted on: an earlier "
+            "version made it, which hashed them in another way. Train the run again.",
         )
     stray = [name for name in fitted if _stray(fitted, name, context)]
     if stray:
@@ -77,7 +93,9 @@ def selection_apart(fitted: Mapping[str, Any], parts: Parts, scope: str) -> Find
     wrong = {name: ids for name, ids in wrong.items() if ids}
     if not wrong:
         return Finding("MG006", "passed", scope, "Nothing was chosen on the test part.")
-    told = ", ".join(f"{_CHOSEN[name]} ({len(ids)} images)" for name, ids in wrong.items())
+    told = ", ".join(
+        f"{_CHOSEN[name]} ({counted(len(ids), 'image')})" for name, ids in wrong.items()
+    )
     return Finding(
         "MG006",
         "issue",
@@ -96,12 +114,14 @@ def statistics_of_train(fitted: Mapping[str, Any], parts: Parts, scope: str) -> 
     test, val = ids & set(parts.ids("test")), ids & set(parts.ids("val"))
     advice = "set preprocess.normalize to train"
     if test:
-        message = f"Statistics were fitted on {len(test)} images of the test part; {advice}."
+        message = (
+            f"Statistics were fitted on {counted(len(test), 'image')} of the test part; {advice}."
+        )
         return Finding("MG008", "issue", scope, message, tuple(sorted(test)))
     if val:
         message = (
-            f"Statistics were fitted on train and {len(val)} validation images, one reading of "
-            f"the paper; for an untouched validation part {advice}."
+            f"Statistics were fitted on train and {counted(len(val), 'validation image')}, one "
+            f"reading of the paper; for an untouched validation part {advice}."
         )
         return Finding("MG008", "tip", scope, message, tuple(sorted(val)))
     return Finding("MG008", "passed", scope, "Statistics were fitted on the training part alone.")

@@ -202,10 +202,11 @@ def _of_child(
 ) -> list[Finding]:
     parts = Parts.read(folder)
     told = read_object(folder / "fitted_on.json")
+    hashed = str(read_object(folder / "data.json").get("pixel_hash"))
     scope = _scope(run)
     return [
         *_of_parts(context, parts, y, scope, classes),
-        fitted.fitted_apart(told, parts, context, scope),
+        fitted.fitted_apart(told, parts, context, scope, hashed=hashed),
         fitted.selection_apart(told, parts, scope),
         fitted.statistics_of_train(told, parts, scope),
     ]

@@ -56,20 +56,31 @@ def explain(
         Exit with code 2 where any photograph could not be read, not only where none could; the
         folder is written first.
     """
+    from magnostic.deploy.artefact import is_export
     from magnostic.deploy.sources import listed
     from magnostic.errors import BadInput
     from magnostic.explain import Explainer
+    from magnostic.explain.explainer import require_class
     from magnostic.explain.to_folder import Wanted, explain_to_folder
     from magnostic.progress import say
+    from magnostic.stored import classes_of
 
     options.refuse_unknown(images, "explain")
     if out.exists():
         raise BadInput(f"{out}: exists; choose another folder (-o), or remove it")
     options.refuse_absent(data)
     wanted = Wanted(target, nearest, random_maps)
+    if target is not None and not is_export(run):  # which is refused as a whole
+        require_class(target, classes_of(run))
     items = listed(images, options.mapping(column))
     explainer = Explainer.load(run, method=method)
     say(f"model {explainer.about.name}, {explainer.method}, {explainer.engine.name}")
+    if nearest and not explainer.comparable:
+        say(
+            f"{run}: made by an earlier version, which hashed pixels in another way: whether a "
+            "photograph was trained on is not told, and --data shows no training image; train the "
+            "run again for both"
+        )
     found = explain_to_folder(explainer, items, out, wanted, data, synthetic=_synthetic(run))
     _report(found, random_maps)
     options.refuse_unread(len(found.errors), found.images, strict, out / "explanations.csv")

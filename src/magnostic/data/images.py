@@ -55,6 +55,9 @@ COLUMNS: Final = (
     tables.Column("source", pa.string()),
 )
 
+#: How pixels are hashed. Whatever names another way, or none, is of an earlier version: its hashes
+#: are comparable with each other, but not with those made now.
+HASHED: Final = "sha256-128"
 #: Prefix of a hash that a manifest brought: equal ones are equal pixels, but how it was made is
 #: not known, so files are not checked against it.
 GIVEN: Final = "given:"
@@ -122,6 +125,7 @@ class Images:
     def write(self, path: Path) -> None:
         meta = {
             "version": 1,
+            "pixel_hash": HASHED,
             "synthetic": self.synthetic,
             "skipped": [vars(bad) for bad in self.skipped],
             "relabelled": [vars(entry) for entry in self.relabelled],
@@ -130,10 +134,21 @@ class Images:
 
     @staticmethod
     def read(path: Path) -> Images:
+        """Raises TableError for what is no images table, or one of an earlier version's hashes."""
         frame, meta = tables.read(path, COLUMNS, "images")
+        # Other programs' tables name no way; their hashes are taken for what they should be.
+        if meta and meta.get("pixel_hash") != HASHED and not _given(frame["pixel_hash"]).all():
+            raise TableError(
+                f"{path}: an earlier version wrote it, which hashed pixels in another way; index "
+                "the data anew (magnostic index)"
+            )
         skipped = tuple(BadFile(**bad) for bad in meta.get("skipped", ()))
         relabelled = tuple(Relabelled(**entry) for entry in meta.get("relabelled", ()))
         return Images(frame, bool(meta.get("synthetic", False)), skipped, relabelled)
+
+
+def _given(hashes: pd.Series) -> pd.Series:
+    return hashes.str.startswith(GIVEN)
 
 
 def check(frame: pd.DataFrame) -> None:

@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from magnostic.data.images import Images
+from magnostic.data.images import HASHED, Images
 from magnostic.taxonomy import CODES, MAGNIFICATIONS
 
 #: Images by type and magnification (40, 100, 200, 400), Table I of the paper.
@@ -64,6 +64,7 @@ def summarize(images: Images) -> dict[str, Any]:
     labels = table.dropna(subset=["slide_id"]).groupby("slide_id")["label"].nunique()
     return {
         "data_hash": images.data_hash,
+        "pixel_hash": HASHED,
         "synthetic": images.synthetic,
         "sources": sorted(table["source"].unique()),
         "n_by_source": _counts(table["source"]),

@@ -19,7 +19,9 @@ import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from magnostic.errors import WeightsError
+from magnostic import tables
+from magnostic.data.images import GIVEN, HASHED
+from magnostic.errors import TableError, WeightsError
 
 #: Distance beyond which a photograph is far from the training images.
 FAR: Final = 1.0
@@ -39,7 +41,8 @@ class Neighbour:
     Attributes:
         image_id, label, slide_id, magnification: as the run knew them; None where unknown.
         distance: in the unit above; NaN where there is none.
-        pixel_hash: of its decoded pixels, by which it is found again in a data set.
+        pixel_hash: of its decoded pixels, by which it is found again in a data set; None where an
+            earlier version made it in another way.
     """
 
     image_id: str
@@ -47,7 +50,7 @@ class Neighbour:
     slide_id: str | None
     magnification: int | None
     distance: float
-    pixel_hash: str
+    pixel_hash: str | None
 
 
 class Reference:
@@ -110,6 +113,11 @@ class Reference:
             found.append([self._named(int(row), float(distance[row] / unit)) for row in rows])
         return found
 
+    @property
+    def comparable(self) -> bool:
+        """Whether training images can be recognized by their pixels."""
+        return self._table is not None and bool(self._table["pixel_hash"].notna().all())
+
     def thumbnail(self, image_id: str) -> NDArray[np.uint8] | None:
         """A training image, uint8 [64, 64, 3], where thumbnails were kept."""
         if self._thumbnails is None or self._table is None:
@@ -127,7 +135,7 @@ class Reference:
             _known(of["slide_id"]),
             None if magnification is None else int(magnification),
             distance,
-            str(of["pixel_hash"]),
+            _known(of["pixel_hash"]),
         )
 
     def _distances(
@@ -164,9 +172,9 @@ def read(folder: Path) -> Reference | None:
     try:
         kept = safetensors.numpy.load_file(path)
         features, thumbnails = kept["features"], kept.get("thumbnails")
-        table = pd.read_parquet(table_path)
+        table, meta = tables.read(table_path, (), "reference")
         groups = _groups(table)
-    except (OSError, KeyError, ValueError, safetensors.SafetensorError) as error:
+    except (OSError, KeyError, ValueError, TableError, safetensors.SafetensorError) as error:
         raise WeightsError(f"{path}: cannot be read ({error}); train the run again") from None
     if len(table) != len(features):
         raise WeightsError(
@@ -175,6 +183,9 @@ def read(folder: Path) -> Reference | None:
         )
     if len(features) < 2:
         return None
+    if meta.get("pixel_hash") != HASHED:
+        hashes = table["pixel_hash"]
+        table = table.assign(pixel_hash=hashes.where(hashes.str.startswith(GIVEN), None))
     return Reference(features, groups, table, thumbnails)
 
 

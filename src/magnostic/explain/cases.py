@@ -39,7 +39,7 @@ class Cases:
 
     def show(self, neighbour: Neighbour) -> NDArray[np.uint8] | None:
         """uint8 [S, S, 3] of any side; None where neither thumbnail nor photograph is at hand."""
-        path = self._paths.get(neighbour.pixel_hash)
+        path = self._paths.get(neighbour.pixel_hash or "")
         if path is not None:
             try:
                 return fit_image(Image.fromarray(decode(path)), SIDE, "crop")

@@ -162,6 +162,11 @@ class Explainer:
             return known[0][0].nearest(known[0][1], k)[0]
         return _merged([r.nearest(v, len(r))[0] for r, v in known], k)
 
+    @property
+    def comparable(self) -> bool:
+        """Whether the training images that are known can be recognized by their pixels."""
+        return all(reference is None or reference.comparable for reference in self.references)
+
     def thumbnail(self, neighbour: Neighbour) -> NDArray[np.uint8] | None:
         """The training image itself, uint8 [64, 64, 3], where the run kept it."""
         for reference in self.references:
@@ -197,12 +202,7 @@ class Explainer:
 
     def class_index(self, target: str) -> int:
         """Place of a class in the probabilities; BadInput for one that the model does not have."""
-        if target not in self.about.classes:
-            near = did_you_mean(target, self.about.classes)
-            raise BadInput(
-                f"--target {target}: not a class of this model{near}; it has "
-                f"{', '.join(self.about.classes)}"
-            )
+        require_class(target, self.about.classes)
         return self.about.classes.index(target)
 
     def _check(self, pixels: Any) -> None:
@@ -214,6 +214,15 @@ class Explainer:
                 else type(pixels).__name__
             )
             raise BadInput(f"explain: {given}; give uint8 {shape} (magnostic.data.fit.fit_image)")
+
+
+def require_class(target: str, classes: Sequence[str]) -> None:
+    """Raise BadInput for a class that a model does not have."""
+    if target not in classes:
+        raise BadInput(
+            f"--target {target}: not a class of this model{did_you_mean(target, classes)}; it has "
+            f"{', '.join(classes)}"
+        )
 
 
 def scaled(relevance: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -110,6 +110,7 @@ def write_page(
     total: int,
     unread: int,
     empty: int,
+    comparable: bool,
     curves: Sequence[Faithfulness],
     measured: Sequence[Measured],
     synthetic: bool,
@@ -121,6 +122,7 @@ def write_page(
         entries: what is shown of the ``total`` photographs.
         unread: photographs that could not be read.
         empty: photographs with nothing that speaks for their class.
+        comparable: whether training images can be recognized by their pixels.
     """
     text = (
         environment()
@@ -132,6 +134,7 @@ def write_page(
             total=total,
             unread=unread,
             empty=empty,
+            comparable=comparable,
             findings=[in_words(m, maps) for m in measured],
             figures=_table(measured, maps) if measured else None,
             picture=_curves(curves, folder / "figures") if curves else None,

@@ -24,7 +24,7 @@ from magnostic.deploy.sources import IDS, Item
 from magnostic.errors import BadInput
 from magnostic.explain import faithful, summary
 from magnostic.explain.cases import Cases
-from magnostic.explain.explainer import Explainer
+from magnostic.explain.explainer import Explainer, Explanation
 from magnostic.explain.faithful import Faithfulness
 from magnostic.explain.page import SHOWN, Shown, shown, write_page
 from magnostic.explain.picture import beside, on_photograph, within
@@ -34,6 +34,7 @@ from magnostic.progress import track
 
 Record = dict[str, Any]
 Thumbnail = NDArray[np.uint8] | None
+OVERLAYS: Final = "overlays"
 #: Longer side of a photograph in an overlay file, pixels.
 _SIDE: Final = 700
 COLUMNS: Final = (
@@ -151,12 +152,12 @@ def _write(
     cases: Cases,
     synthetic: bool,
 ) -> Summary:
-    (folder / "overlays").mkdir()
+    (folder / OVERLAYS).mkdir()
+    overlays = _Overlays(explainer, wanted, cases, folder)
     predictor = Predictor(explainer.about, explainer.engine, explainer.references)
     result = Summary(folder, explainer.method)
     records: list[Record] = []
     entries: list[Shown] = []
-    curves: list[Faithfulness] = []
     rows = predictor.told(items)
     with strict_decoding():
         for item, told in track(zip(items, rows, strict=True), "explaining", len(items)):
@@ -171,17 +172,7 @@ def _write(
                 except Unusable as bad:  # it has changed meanwhile
                     record["error"] = str(bad)
                 else:
-                    pair, pictures = _one(
-                        explainer,
-                        original,
-                        told,
-                        record,
-                        result.images,
-                        wanted,
-                        cases,
-                        folder,
-                        curves,
-                    )
+                    pair, pictures = overlays.add(original, told, record, result.images)
             if record["error"] is not None:
                 result.errors.append((record["path"], record["error"]))
             else:
@@ -189,7 +180,7 @@ def _write(
                 result.empty += record["relevance"] == "none"
             if len(entries) < SHOWN:
                 entries.append(shown(record, pair, pictures))
-    result.measured = summary.summarize(curves)
+    result.measured = summary.summarize(overlays.curves)
     about = {
         "model": explainer.about.name,
         "digest": explainer.about.digest,
@@ -213,67 +204,77 @@ def _write(
         total=result.images,
         unread=len(result.errors),
         empty=result.empty,
-        curves=curves,
+        comparable=explainer.comparable,
+        curves=overlays.curves,
         measured=result.measured,
         synthetic=synthetic,
     )
     return result
 
 
-def _one(
-    explainer: Explainer,
-    original: NDArray[np.uint8],
-    told: Told,
-    record: Record,
-    number: int,
-    wanted: Wanted,
-    cases: Cases,
-    folder: Path,
-    curves: list[Faithfulness],
-) -> tuple[Image.Image, list[Thumbnail]]:
-    """Explain one photograph: fills its record, writes its overlay.
+class _Overlays:
+    """Explains photographs one by one and writes their overlays.
 
-    Returns the overlay and a picture of each of its nearest training images.
+    Attributes:
+        curves: deletion and insertion of each photograph that has a map.
     """
-    photograph = Image.fromarray(original)
-    assert told.entry is not None
-    pixels = told.entry.pixels
-    target = wanted.target or record["y_pred"]
-    explanation = explainer.explain(pixels, target)
-    neighbours = explainer.nearest(told.features, wanted.neighbours) if wanted.neighbours else []
-    own = pixel_hash(original)
-    known = bool(neighbours) or not wanted.neighbours
-    flat = float(explanation.relevance.max()) == 0
-    record |= {
-        "target": target,
-        "method": explanation.method,
-        "probability": shortest(explanation.probability),
-        "relevance": "none" if flat else "some",
-        "nearest": [_named(n, own) for n in neighbours] if known else None,
-    }
-    if wanted.maps and not flat:
-        seen = explainer.seen(pixels)
+
+    def __init__(self, explainer: Explainer, wanted: Wanted, cases: Cases, folder: Path) -> None:
+        self._explainer, self._wanted, self._cases = explainer, wanted, cases
+        self._folder = folder
+        self.curves: list[Faithfulness] = []
+
+    def add(
+        self, original: NDArray[np.uint8], told: Told, record: Record, number: int
+    ) -> tuple[Image.Image, list[Thumbnail]]:
+        """Explain one photograph: fills its record, writes its overlay.
+
+        Returns the overlay and a picture of each of its nearest training images.
+        """
+        assert told.entry is not None
+        pixels, k = told.entry.pixels, self._wanted.neighbours
+        explanation = self._explainer.explain(pixels, self._wanted.target or record["y_pred"])
+        neighbours = self._explainer.nearest(told.features, k) if k else []
+        own = pixel_hash(original)
+        flat = float(explanation.relevance.max()) == 0
+        record |= {
+            "target": explanation.target,
+            "method": explanation.method,
+            "probability": shortest(explanation.probability),
+            "relevance": "none" if flat else "some",
+            "nearest": [_named(n, own) for n in neighbours] if neighbours or not k else None,
+        }
+        if self._wanted.maps and not flat:
+            record |= self._measured(pixels, explanation)
+        pair = self._drawn(original, explanation)
+        stem = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(record["path"]).stem)[:80]
+        record["overlay"] = f"{OVERLAYS}/{number:04d}-{stem}.png"
+        pair.save(self._folder / record["overlay"], "PNG")
+        return pair, [self._cases.show(n) for n in neighbours]
+
+    def _measured(self, pixels: NDArray[np.uint8], explanation: Explanation) -> Record:
         found = faithful.measure(
-            lambda images: explainer.probability(images, target),
-            seen,
+            lambda images: self._explainer.probability(images, explanation.target),
+            self._explainer.seen(pixels),
             explanation.relevance,
-            wanted.maps,
+            self._wanted.maps,
         )
-        curves.append(found)
-        record |= _figures(found)
-    smaller = photograph.resize(within(*photograph.size, _SIDE), Image.Resampling.LANCZOS)
-    relevance = on_photograph(explanation.relevance, *smaller.size, explainer.about.fit)
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(record["path"]).stem)[:80]
-    record["overlay"] = f"overlays/{number:04d}-{stem}.png"
-    pair = beside(smaller, relevance, _SIDE)
-    pair.save(folder / record["overlay"], "PNG")
-    return pair, [cases.show(n) for n in neighbours]
+        self.curves.append(found)
+        return _figures(found)
+
+    def _drawn(self, original: NDArray[np.uint8], explanation: Explanation) -> Image.Image:
+        photograph = Image.fromarray(original)
+        smaller = photograph.resize(within(*photograph.size, _SIDE), Image.Resampling.LANCZOS)
+        fit = self._explainer.about.fit
+        return beside(smaller, on_photograph(explanation.relevance, *smaller.size, fit), _SIDE)
 
 
 def _named(neighbour: Neighbour, own: str) -> Record:
+    """A neighbour as written; ``itself`` is None where its hash cannot be compared."""
     values = asdict(neighbour)
     values["distance"] = shortest(neighbour.distance)
-    values["itself"] = values.pop("pixel_hash") == own
+    known = values.pop("pixel_hash")
+    values["itself"] = None if known is None else known == own
     return values
 
 

@@ -16,6 +16,7 @@ from PIL import Image
 
 from magnostic import tables
 from magnostic.data.fit import fit_image
+from magnostic.data.images import HASHED
 from magnostic.models import tensors
 from magnostic.train.experiment import Experiment
 from magnostic.train.fit import Fitted
@@ -40,7 +41,8 @@ def write(experiment: Experiment, fitted: Fitted, folder: Path) -> None:
     positions = experiment.positions(fitted.weights)
     rows = experiment.table.iloc[positions].assign(y=experiment.y.iloc[positions])
     frame = rows[[column.name for column in COLUMNS]].reset_index(drop=True)
-    tables.write(frame, COLUMNS, folder / "reference.parquet", "reference", {"version": 1})
+    meta = {"version": 1, "pixel_hash": HASHED}
+    tables.write(frame, COLUMNS, folder / "reference.parquet", "reference", meta)
     kept = {"features": torch.from_numpy(fitted.features_of(positions).astype(np.float16))}
     if keep == "thumbnails":
         kept["thumbnails"] = torch.from_numpy(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from magnostic import splits
-from magnostic.data.images import Images, targets
+from magnostic.data.images import HASHED, Images, targets
 from magnostic.data.pixels import open_pixels
+from magnostic.data.summary import counted
 from magnostic.errors import BadInput, RunFailed
 from magnostic.evaluate.predictions import Predictions
 from magnostic.files import read_json
@@ -31,9 +32,8 @@ def reproduce_run(folder: Path, images: Images) -> list[str]:
         stored = Predictions.read(place / "predictions.parquet").table
         again = reproduce_child(place, images).table
         same = again.astype(stored.dtypes).equals(stored)
-        lines.append(
-            f"{entry['path']}: {'identical' if same else 'DIFFERENT'} ({len(stored)} rows)"
-        )
+        outcome = "identical" if same else "DIFFERENT"
+        lines.append(f"{entry['path']}: {outcome} ({counted(len(stored), 'row')})")
         differing += [] if same else [entry["path"]]
     if differing:
         raise RunFailed(
@@ -45,8 +45,14 @@ def reproduce_run(folder: Path, images: Images) -> list[str]:
 
 def require_data_of(folder: Path, images: Images) -> None:
     """Raise BadInput unless these are the images of a run."""
-    of_run = read_json(folder / "data.json")["data_hash"]
+    told = read_json(folder / "data.json")
+    of_run = told["data_hash"]
     if images.data_hash != of_run:
+        if told.get("pixel_hash") != HASHED:
+            raise BadInput(
+                f"{folder}: made by an earlier version, which hashed pixels in another way, so "
+                "that --data cannot be compared with its data; train the run again"
+            )
         raise BadInput(
             f"--data is not the data of {folder} (hash {images.data_hash[:12]}… against "
             f"{of_run[:12]}…); give the data set that it was trained on, read the same way"
