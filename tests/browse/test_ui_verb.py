@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from magnostic.browse import serve
+from magnostic import web
 from magnostic.cli import main
 from magnostic.errors import BadInput
 
@@ -48,6 +48,15 @@ def test_a_port_in_use_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "--port" in error
 
 
+def test_folders_without_a_run_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("magnostic.serving.Server.run", lambda *_, **__: None)
+    code, error = _call(capsys, tmp_path, "--port", 0)
+    assert code == 0
+    assert f"no run or study in {tmp_path}; give another folder, or make one by" in error
+
+
 def test_a_missing_library_names_its_extra(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -65,15 +74,15 @@ def test_a_missing_library_names_its_extra(
 
 
 def test_addresses_of_every_family() -> None:
-    with serve.listen("127.0.0.1", 0) as bound:
+    with web.listen("127.0.0.1", 0) as bound:
         assert bound.getsockname()[0] == "127.0.0.1"
         port = bound.getsockname()[1]
-        assert serve.address(bound, "127.0.0.1") == f"http://127.0.0.1:{port}/"
+        assert web.address(bound, "127.0.0.1") == f"http://127.0.0.1:{port}/"
         with pytest.raises(BadInput, match="in use"):
-            serve.listen("127.0.0.1", port)
+            web.listen("127.0.0.1", port)
     try:
-        with serve.listen("::1", 0) as bound:
-            assert serve.address(bound, "::1").startswith("http://[::1]:")
+        with web.listen("::1", 0) as bound:
+            assert web.address(bound, "::1").startswith("http://[::1]:")
     except BadInput:
         pytest.skip("this machine has no IPv6")
 

@@ -21,6 +21,7 @@ from markupsafe import Markup
 from starlette.staticfiles import StaticFiles
 
 import magnostic
+from magnostic import web
 from magnostic.browse import comparing, files, listing, looking, overview
 from magnostic.browse.browser import Browser, Missing
 from magnostic.browse.photographs import NotAtHand
@@ -39,12 +40,6 @@ _FOREIGN: Final = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox allow-popups"
 )
-_ALWAYS: Final = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-}
 _HERE: Final = Path(__file__).parent
 
 
@@ -65,13 +60,13 @@ def make_app(browser: Browser, hosts: frozenset[str] | None = None) -> FastAPI:
     async def guard(
         request: Request, call_next: Callable[[Request], Awaitable[Response]]
     ) -> Response:
-        if hosts is not None and _host(request.headers.get("host", "")) not in hosts:
+        if hosts is not None and web.name(request.headers.get("host", "")) not in hosts:
             return PlainTextResponse("Use the address that magnostic ui printed.", 421)
         response = await call_next(request)
         response.headers.setdefault("Content-Security-Policy", _POLICY)
         # Runs change while they are looked at; pictures say themselves how long they last.
         response.headers.setdefault("Cache-Control", "no-cache")
-        for name, value in _ALWAYS.items():
+        for name, value in web.HEADERS.items():
             response.headers[name] = value
         return response
 
@@ -185,21 +180,13 @@ def make_app(browser: Browser, hosts: frozenset[str] | None = None) -> FastAPI:
 
 def names_of(host: str) -> frozenset[str] | None:
     """Names that a server bound to ``host`` may be called by; None: any (bound to all)."""
-    local = {"localhost", "127.0.0.1", "::1"}
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        return frozenset({host.lower(), *(local if host == "localhost" else ())})
+        return frozenset({host.lower(), *(web.LOOPBACK if host == "localhost" else ())})
     if address.is_unspecified:
         return None
-    return frozenset({host, *(local if address.is_loopback else ())})
-
-
-def _host(header: str) -> str:
-    """The name in a Host header, without port and brackets."""
-    if header.startswith("["):
-        return header[1:].partition("]")[0]
-    return header.rpartition(":")[0] if ":" in header else header
+    return frozenset({host, *(web.LOOPBACK if address.is_loopback else ())})
 
 
 def _templates() -> jinja2.Environment:

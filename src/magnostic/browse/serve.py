@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import ipaddress
-import socket
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from magnostic import web
 from magnostic.browse import find
 from magnostic.browse.browser import Browser
 from magnostic.browse.photographs import DataSet
 from magnostic.data.read import read_sets
-from magnostic.errors import BadInput, DataError, MissingExtra
+from magnostic.errors import DataError, MissingExtra
 from magnostic.progress import say
 
 #: Seconds that answers under way have to end in.
 _GRACE: Final = 5
-_BACKLOG: Final = 128
 
 
 def data_sets(sources: Sequence[Path]) -> list[DataSet]:
@@ -56,11 +53,14 @@ def serve(roots: Sequence[Path], data: Sequence[Path], host: str, port: int) -> 
     except ModuleNotFoundError as error:
         raise MissingExtra("serve", error.name or "fastapi") from None
     folders = find.check(roots)
-    with listen(host, port) as bound:
+    with web.listen(host, port) as bound:
         browser = Browser(folders, data_sets(data))
         if not find.find(folders).places:
             here = ", ".join(map(str, roots))
-            say(f"no run or study in {here} yet; they are listed as soon as there are some")
+            say(
+                f"no run or study in {here}; give another folder, or make one by `magnostic train` "
+                "or `magnostic study` (--out), and it is listed as soon as it is there"
+            )
         app = make_app(browser, names_of(host))
         server = Server(
             uvicorn.Config(
@@ -68,39 +68,7 @@ def serve(roots: Sequence[Path], data: Sequence[Path], host: str, port: int) -> 
                 timeout_graceful_shutdown=_GRACE,
             )
         )  # fmt: skip
-        if not _loopback(bound):
+        if not web.loopback(bound):
             say(f"listening at {host}: whoever can reach this machine can see runs and photographs")
-        print(f"magnostic ui: {address(bound, host)} (Ctrl+C ends it)", flush=True)
+        print(f"magnostic ui: {web.address(bound, host)} (Ctrl+C ends it)", flush=True)
         server.run(sockets=[bound])
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A bound socket. BadInput says why there can be none."""
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except OSError as error:
-        raise BadInput(f"--host {host}: {error.strerror}; give a name of this machine") from None
-    family, _, _, _, where = found[0]
-    bound = socket.socket(family, socket.SOCK_STREAM)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        bound.bind(where)
-        bound.listen(_BACKLOG)
-    except (OSError, OverflowError) as error:
-        bound.close()
-        if getattr(error, "errno", None) == errno.EADDRINUSE:
-            told = f"port {port} of {host} is in use; choose another with --port, or --port 0"
-            raise BadInput(told) from None
-        reason = getattr(error, "strerror", None) or error
-        raise BadInput(f"{host}, port {port}: {reason}; choose others (--host, --port)") from None
-    return bound
-
-
-def address(bound: socket.socket, host: str) -> str:
-    """The page's address as a browser takes it."""
-    port = bound.getsockname()[1]
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
-
-
-def _loopback(bound: socket.socket) -> bool:
-    return ipaddress.ip_address(str(bound.getsockname()[0]).partition("%")[0]).is_loopback

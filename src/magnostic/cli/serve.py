@@ -47,6 +47,7 @@ def serve(
     max_pixels
         Of one photograph; looked up before it is decoded.
     """
+    from magnostic import web
     from magnostic.errors import MissingExtra
     from magnostic.progress import say
 
@@ -59,21 +60,19 @@ def serve(
         raise MissingExtra("serve", str(error.name)) from None
     del fastapi, prometheus_client, python_multipart, uvicorn
     from magnostic.deploy.server import Settings, create_app, load_models
-    from magnostic.deploy.server.listen import serve as listen
+    from magnostic.deploy.server.listen import serve as answer
 
     settings = Settings(
         host=host, port=port, api_key=_key(api_key_file), max_bytes=max_bytes, max_pixels=max_pixels
     )
-    models = load_models(run, engine=engine, level=level)
-    say(f"model {models.predictor.about.name}, engine {models.predictor.engine.name}")
-    if models.explainer is None:
-        say(f"no explanations: {models.reason}")
-    _warn(settings)
-    listen(
-        create_app(models, settings),
-        settings,
-        lambda url: print(f"{url} (Ctrl-C ends)", flush=True),
-    )
+    with web.listen(host, port) as listener:  # before the networks are loaded, which takes longer
+        models = load_models(run, engine=engine, level=level)
+        say(f"model {models.predictor.about.name}, engine {models.predictor.engine.name}")
+        if models.explainer is None:
+            say(f"no explanations: {models.reason}")
+        _warn(settings)
+        app = create_app(models, settings)
+        answer(app, listener, host, lambda url: print(f"{url} (Ctrl-C ends)", flush=True))
 
 
 def _key(path: Path | None) -> str | None:

@@ -14,9 +14,10 @@ import uvicorn
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
+from magnostic import web
 from magnostic.data import Images
 from magnostic.deploy.server import Models, Settings, create_app, load_models
-from magnostic.deploy.server.listen import Protocol, bound
+from magnostic.deploy.server.listen import Protocol
 
 LOCAL = "http://127.0.0.1"
 
@@ -58,7 +59,7 @@ def client(models: Models) -> Iterator[TestClient]:
 @contextlib.contextmanager
 def _running(app: ASGIApp) -> Iterator[str]:
     """The application on a free port of loopback, in a thread."""
-    listener = bound(Settings(port=0))
+    listener = web.listen("127.0.0.1", 0)
     config = uvicorn.Config(app, http=Protocol, ws="none", log_level="critical", lifespan="on")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

@@ -255,9 +255,13 @@ def test_pages_of_other_sites_are_kept_out(client: TestClient, photographs: list
     file = {"images": (photographs[0].name, photographs[0].read_bytes())}
     elsewhere = {"Origin": "http://evil.example"}
     assert client.post("/v1/predict", files=file, headers=elsewhere).status_code == 403
+    assert client.get("/", headers={"Host": "LOCALHOST:80"}).status_code == 200
+    for origin in ("null", "http://[", LOCAL + ".evil.example"):
+        answer = client.post("/v1/predict", files=file, headers={"Origin": origin})
+        assert answer.status_code == 403
     own = {"Origin": LOCAL}
     assert client.post("/v1/predict", files=file, headers=own).status_code == 200
-    for host in ("evil.example", "", "127.0.0.1.evil.example:80"):
+    for host in ("evil.example", "", "127.0.0.1.evil.example:80", "[", "[::1]x"):
         assert client.get("/v1/model", headers={"Host": host}).status_code == 403
     for host in ("localhost:8000", "127.0.0.1", "[::1]:99"):
         assert client.get("/v1/model", headers={"Host": host}).status_code == 200

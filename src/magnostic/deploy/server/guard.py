@@ -11,26 +11,21 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from magnostic import web
 from magnostic.deploy.server import problems
 from magnostic.deploy.server.metrics import Metrics
 from magnostic.deploy.server.problems import Problem
-from magnostic.deploy.server.settings import LOOPBACK, MIB, Settings
+from magnostic.deploy.server.settings import MIB, Settings
 
 HEADERS: Final = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+    **web.HEADERS,
 }
 #: Methods that are counted by name.
 _METHODS: Final = ("GET", "HEAD", "POST")
@@ -96,10 +91,10 @@ class Guard:
     def _refusal(self, scope: Scope, headers: Headers) -> ASGIApp | None:
         """Keeps pages of other sites from using the server through somebody's browser."""
         host = headers.get("host", "")
-        if self._settings.loopback and urlsplit(f"//{host}").hostname not in LOOPBACK:
+        if self._settings.loopback and web.name(host) not in web.LOOPBACK:
             return problems.answer(403, "host", f"{host[:80]!r} is no name of this machine")
         origin = headers.get("origin")
-        if origin is not None and scope["method"] != "GET" and urlsplit(origin).netloc != host:
+        if origin is not None and scope["method"] != "GET" and origin.partition("://")[2] != host:
             return problems.answer(403, "origin", problems.MEANINGS[403])
         return None
 

@@ -10,8 +10,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from magnostic.deploy.server.settings import Settings
-from magnostic.errors import BadInput, RunFailed
+from magnostic import web
 from magnostic.serving import Server
 
 #: Seconds: a connection that has sent no request; one between two requests; requests in flight
@@ -56,39 +55,20 @@ class _Server(Server):
         self._listening()
 
 
-def bound(settings: Settings) -> socket.socket:
-    """A socket on the address. Raises RunFailed where it is taken, BadInput where it is none."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    # The protocol is named, since asyncio turns Nagle's waiting off for such sockets alone.
-    found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        found.bind((settings.host, settings.port))
-    except socket.gaierror as error:
-        found.close()
-        raise BadInput(f"--host {settings.host}: {error.strerror}; give an address") from None
-    except OSError as error:
-        found.close()
-        raise RunFailed(
-            f"{settings.host} port {settings.port}: {error.strerror}; choose another --port"
-        ) from None
-    return found
-
-
-def serve(app: ASGIApp, settings: Settings, listening: Callable[[str], None]) -> None:
+def serve(
+    app: ASGIApp, listener: socket.socket, host: str, listening: Callable[[str], None]
+) -> None:
     """Serve until SIGTERM or SIGINT; then finish what is in flight.
 
     Args:
-        listening: called with the address once connections are taken.
+        listener: from :func:`magnostic.web.listen`.
+        host: that it was opened for.
+        listening: called with the address once requests are answered.
     """
-    listener = bound(settings)
-    host, port = listener.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
     config = uvicorn.Config(
         app, http=Protocol, ws="none", log_level="warning", access_log=False,
         server_header=False, timeout_keep_alive=_KEPT, timeout_graceful_shutdown=_GRACE,
         lifespan="on",
     )  # fmt: skip
-    server = _Server(config, lambda: listening(f"http://{shown}:{port}/"))
-    with listener:
-        server.run(sockets=[listener])
+    server = _Server(config, lambda: listening(web.address(listener, host)))
+    server.run(sockets=[listener])

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from magnostic.errors import BadInput
+from magnostic.web import LOOPBACK
 
 MIB: Final = 2**20
-#: Names and addresses of the machine itself, reached from nowhere else.
-LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True)
