@@ -95,6 +95,12 @@ def test_no_image_at_all(tmp_path) -> None:
     assert _fault(folder) == "unreadable"
 
 
+def test_a_circle_of_links_is_gone_through_once(tmp_path, photo) -> None:
+    photo(tmp_path / "a" / "x.png")
+    (tmp_path / "a" / "back").symlink_to(tmp_path)
+    assert find_images(tmp_path) == [tmp_path / "a" / "x.png"]
+
+
 @pytest.mark.parametrize("suffix", ["png", "webp", "tiff"])
 def test_several_frames(tmp_path, suffix) -> None:
     frames = [Image.new("RGB", (8, 8), (i, 0, 0)) for i in (0, 90, 180)]

@@ -206,6 +206,12 @@ def test_the_verb(
     assert "enlarged 2.00 times" in said
     assert "no photograph of the run's data is at 200X" in said
     assert pd.read_parquet(tmp_path / "out" / "mosaic" / "tiles.parquet")["width"].eq(350).all()
+    only = [*given[:2], tmp_path / "in" / "bad.svs", "-o", tmp_path / "none", *given[5:]]
+    with pytest.raises(SystemExit) as left:
+        main([str(a) for a in only])
+    assert left.value.code == 2
+    said = capsys.readouterr().err
+    assert f"none of 1 slide could be predicted; see the column error in {tmp_path}" in said
     with pytest.raises(SystemExit) as left:
         main([str(a) for a in given[:5]])
     assert left.value.code == 2
@@ -224,6 +230,7 @@ def test_what_is_listed(tmp_path: Path) -> None:
     for name in ("b.svs", "a.tif", "sub/c.png", "notes.txt", ".hidden.svs"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
+    (tmp_path / "sub" / "back").symlink_to(tmp_path)
     names = [p.relative_to(tmp_path).as_posix() for p in listed([str(tmp_path)])]
     assert names == ["a.tif", "b.svs", "sub/c.png"]
     assert listed([f"{tmp_path}/*.svs"]) == [tmp_path / "b.svs"]

@@ -69,10 +69,16 @@ def find_images(root: Path) -> list[Path]:
 def walk(root: Path | str) -> Iterator[tuple[str, list[str], list[str]]]:
     """Folders at any depth by name, each with its subfolders and its files, by name.
 
-    Hidden ones are passed over, links followed; what the caller takes out of the subfolders is not
-    gone into. Raises DataError for a folder that cannot be read.
+    Hidden ones are passed over. Links are followed, but no folder is gone through twice. Raises
+    DataError for a folder that cannot be read.
     """
+    seen: set[tuple[int, int]] = set()
     for folder, subfolders, names in os.walk(root, onerror=_unreadable, followlinks=True):
+        place = os.stat(folder)  # noqa: PTH116
+        if (place.st_dev, place.st_ino) in seen:  # a link in a circle, or to what was gone through
+            subfolders.clear()
+            continue
+        seen.add((place.st_dev, place.st_ino))
         subfolders[:] = sorted(s for s in subfolders if not s.startswith((".", "__MACOSX")))
         yield folder, subfolders, sorted(name for name in names if not name.startswith("."))
 

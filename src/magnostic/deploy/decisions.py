@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from magnostic.errors import BadInput
 from magnostic.evaluate import calibration as calibrate
 from magnostic.evaluate import conformal
-from magnostic.evaluate.collapse import summed
-from magnostic.taxonomy import MALIGNANCIES, TUMOUR_TYPES
+from magnostic.evaluate.collapse import places, summed
 
 LEVEL: Final = 0.9
 
@@ -73,7 +72,7 @@ class Rules:
             float("inf") if limit is None else float(limit),
             calibration["abstention"]["threshold"],
             name,
-            _positive(name, classes),
+            places(name, classes),
             {k: float(t) for k, t in points.items() if t is not None},
         )
 
@@ -110,10 +109,3 @@ class Rules:
     def vacuous(self) -> bool:
         """Whether every set holds every class, since no probability is low enough to leave it."""
         return self.certifiable and self.limit is not None and self.limit >= 1
-
-
-def _positive(name: str, classes: Sequence[str]) -> tuple[int, ...]:
-    if name in classes:
-        return (list(classes).index(name),)
-    types = {t.code for t in TUMOUR_TYPES if t.malignancy == name and name in MALIGNANCIES}
-    return tuple(i for i, c in enumerate(classes) if c in types)

@@ -96,15 +96,9 @@ def _listed(source: str, columns: Mapping[str, str]) -> Iterator[Item]:
 
 
 def _walk(root: str) -> Iterator[str]:
-    """Image files at any depth; folders that were gone through are not gone through again."""
-    seen: set[tuple[int, int]] = set()
+    """Image files at any depth; says how many others were passed over."""
     others, first = 0, ""
-    for folder, subfolders, names in walk(root):
-        place = os.stat(folder)  # noqa: PTH116
-        if (place.st_dev, place.st_ino) in seen:  # a link in a circle, or to what was gone through
-            subfolders.clear()
-            continue
-        seen.add((place.st_dev, place.st_ino))
+    for folder, _, names in walk(root):
         for name in names:
             if _is_offered(name):
                 yield f"{folder}/{name}"  # text: there may be many

@@ -18,6 +18,18 @@ def collapsible(classes: Sequence[str]) -> bool:
     return all(c in BY_CODE for c in classes)
 
 
+def places(malignancy: str, classes: Sequence[str]) -> tuple[int, ...]:
+    """Places of the classes that are of a malignancy, or of the class that has this very name.
+
+    None where the labels are of another kind.
+    """
+    if malignancy in classes:
+        return (list(classes).index(malignancy),)
+    if not collapsible(classes):
+        return ()
+    return tuple(k for k, c in enumerate(classes) if BY_CODE[c].malignancy == malignancy)
+
+
 def summed(p: NDArray[np.float32], columns: Sequence[int]) -> NDArray[np.float32]:
     """Probability [N] of any of some classes of [N, C], rounded as tables hold it.
 
@@ -47,9 +59,7 @@ def collapse(predictions: Predictions) -> Predictions:
             f"predictions table: classes {', '.join(classes)} cannot be summed to benign and "
             "malignant; give predictions of BreakHis types (p_A, p_F, …) or of both malignancies"
         )
-    of_kind = [
-        [k for k, c in enumerate(classes) if BY_CODE[c].malignancy == m] for m in MALIGNANCIES
-    ]
+    of_kind = [places(m, classes) for m in MALIGNANCIES]
     stored = np.stack([summed(predictions.probabilities, own) for own in of_kind], axis=1)
     kinds = np.asarray(MALIGNANCIES, dtype=object)
     kept = [c for c in predictions.table.columns if not c.startswith(PREFIX)]

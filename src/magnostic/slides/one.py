@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from magnostic.deploy.predictor import Predictor, Row
+from magnostic.evaluate.collapse import places
 from magnostic.files import write_json
 from magnostic.progress import say, track
 from magnostic.slides import geojson, page, scale, source, summary, table, tiles, tissue
@@ -86,7 +87,8 @@ def _rows(
 ) -> Iterator[Row]:
     """Rows of the table; a tile that cannot be read is a row with its error."""
     faults: deque[str | None] = deque()  # of tiles read ahead, as bounded as these are
-    malignant = table.malignant_classes(predictor.about.classes)
+    classes = predictor.about.classes
+    malignant = [classes[k] for k in places(table.MALIGNANT, classes)]
 
     def pixels() -> Iterator[NDArray[np.uint8]]:
         for tile in tiles.read_all(slide, tiling, chosen.boxes, workers):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import glob
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from magnostic import __version__
+from magnostic.data.scan import walk
 from magnostic.deploy.output import write
 from magnostic.deploy.predictor import Predictor
 from magnostic.errors import BadInput, MagnosticError, MissingExtra
@@ -68,18 +68,12 @@ def listed(given: Sequence[str]) -> list[Path]:
 def _listed(text: str) -> Iterator[Path]:
     path = Path(text)
     if path.is_dir():
-        for folder, names in _walk(path):
+        for folder, _, names in walk(path):
             yield from (Path(folder, n) for n in names if n.lower().endswith(ENDINGS))
     elif glob.has_magic(text) and not path.exists():
         yield from map(Path, sorted(glob.glob(text, recursive=True)))  # noqa: PTH207
     else:
         yield path
-
-
-def _walk(root: Path) -> Iterator[tuple[str, list[str]]]:
-    for folder, subfolders, names in os.walk(root):
-        subfolders[:] = sorted(s for s in subfolders if not s.startswith("."))
-        yield folder, sorted(n for n in names if not n.startswith("."))
 
 
 def predict_slides(

@@ -27,9 +27,9 @@ import pyarrow.parquet as pq
 from magnostic.deploy import output
 from magnostic.deploy.predictor import COLUMNS, Predictor, Row, shortest
 from magnostic.deploy.sources import IDS
+from magnostic.evaluate.collapse import places
 from magnostic.evaluate.predictions import PREFIX
 from magnostic.files import whole_file
-from magnostic.taxonomy import BY_CODE
 
 MALIGNANT: Final = "malignant"
 _OWN: Final = ("slide", "x", "y", "width", "height", "tissue")
@@ -40,20 +40,11 @@ _FLOATS: Final = ("tissue", MALIGNANT, "confidence", "contrast", "sharpness", "d
 _GROUP: Final = 8192
 
 
-def malignant_classes(classes: Sequence[str]) -> tuple[str, ...]:
-    """Those of a model's classes that are malignant; none where its labels are of another kind."""
-    if MALIGNANT in classes:
-        return (MALIGNANT,)
-    if any(c not in BY_CODE for c in classes):
-        return ()
-    return tuple(c for c in classes if BY_CODE[c].malignancy == MALIGNANT)
-
-
 def columns(predictor: Predictor) -> list[str]:
     """Of the table, in order."""
     told = [c for c in predictor.columns if c not in _LEFT_OUT]
     fixed = [c for c in told if c in COLUMNS]
-    has = [MALIGNANT] if malignant_classes(predictor.about.classes) else []
+    has = [MALIGNANT] if places(MALIGNANT, predictor.about.classes) else []
     return [*_OWN, *fixed, *has, *(c for c in told if c not in COLUMNS)]
 
 
