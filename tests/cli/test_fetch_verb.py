@@ -38,7 +38,7 @@ def test_what_is_printed(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert "CC BY 4.0" in out
     assert "all 7,909 photographs" in out
     assert f"magnostic index {tmp_path / 'BreaKHis_v1'}" in out
-    assert "6 file(s) (f0, f1, f2, f3, f4, …)" in err
+    assert "6 files (f0, f1, f2, f3, f4, …)" in err
 
 
 def test_an_interrupt_says_how_it_goes_on(

@@ -11,6 +11,7 @@ import pandas as pd
 from magnostic.audit import checks, fitted, refitted, scored
 from magnostic.audit.findings import Finding, per_protocol, per_scope
 from magnostic.data.images import Images, targets
+from magnostic.data.summary import counted
 from magnostic.evaluate.predictions import Predictions
 from magnostic.files import read_object
 from magnostic.splits.table import Folds, Parts
@@ -115,7 +116,9 @@ def _coverage(rows: pd.DataFrame, images: Images, scope: str) -> Finding:
     counts = rows["image_id"].value_counts()
     if counts.nunique() > 1:
         often = sorted(counts.index[counts > counts.min()])
-        message = f"{len(often)} images are scored more often than others; score each as often."
+        message = (
+            f"Scored more often than others: {counted(len(often), 'image')}; score each as often."
+        )
         return Finding("MG009", "issue", scope, message, tuple(often))
     if n < len(images):
         message = (

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from magnostic.audit.findings import Finding
+from magnostic.data.summary import counted
 from magnostic.evaluate.predictions import Predictions
 from magnostic.splits.table import Folds, Parts
 
@@ -47,7 +48,7 @@ def all_scored(
             "MG009",
             "issue",
             scope,
-            f"{len(extra)} images are scored that this fold does not test; {_ANEW}.",
+            f"Scored though this fold does not test it: {counted(len(extra), 'image')}; {_ANEW}.",
             tuple(sorted(extra)),
         )
     true = y.reindex(table.index)
@@ -57,7 +58,7 @@ def all_scored(
             "MG009",
             "issue",
             scope,
-            f"{len(other)} images are scored under another class than the images table gives them; "
+            f"Scored under another class than in the images table: {counted(len(other), 'image')}; "
             f"{_ANEW}, or give the data set of the run.",
             tuple(sorted(other)),
         )

@@ -42,6 +42,7 @@ def fetch(
         Leave BreaKHis_v1.tar.gz in the folder.
     """
     from magnostic.data.download import ATTRIBUTION, fetch_breakhis
+    from magnostic.data.summary import counted
     from magnostic.progress import say
 
     fetchers = {"breakhis": fetch_breakhis}
@@ -55,7 +56,7 @@ def fetch(
     )
     if found.others:
         shown = ", ".join(found.others[:5]) + (", …" if len(found.others) > 5 else "")
-        say(f"left out, being no photographs: {len(found.others):,} file(s) ({shown})")
+        say(f"left out, being no photographs: {counted(len(found.others), 'file')} ({shown})")
     print(ATTRIBUTION)
     state = "was there already" if found.was_there else "is here"
     print(f"{found.root}: {state}, all {found.photographs:,} photographs by name")

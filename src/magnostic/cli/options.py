@@ -84,18 +84,19 @@ def refuse_absent(data: Sequence[Path]) -> None:
             raise BadInput(f"--data {path}: no such file or folder; check the path")
 
 
-def refuse_unread(unread: int, photographs: int, strict: bool, out: Path) -> None:
-    """Raise BadInput where no photograph could be read, or with ``strict`` where any could not."""
+def refuse_unread(
+    unread: int, given: int, strict: bool, out: Path, noun: str = "photograph", to: str = "read"
+) -> None:
+    """Raise BadInput where nothing could be read, or with ``strict`` where anything could not."""
     from magnostic.data.summary import counted
 
     if not unread:
         return
     told = f"see the column error in {out}"
-    if unread == photographs:
-        raise BadInput(f"none of {counted(photographs, 'photograph')} could be read; {told}")
+    if unread == given:
+        raise BadInput(f"none of {counted(given, noun)} could be {to}; {told}")
     if strict:
-        of = f"{unread} of {photographs} photographs"
-        raise BadInput(f"{of} could not be read (--strict); {told}")
+        raise BadInput(f"{unread} of {given} {noun}s could not be {to} (--strict); {told}")
 
 
 def read(

@@ -61,13 +61,13 @@ def slide(
     resume
         Keep the slides that an interrupted command of the same kind has done.
     strict
-        Exit with code 2 where a slide could not be read; all others are written first.
+        Exit with code 2 where any slide could not be predicted, not only where none could; all
+        others are written first.
     workers
         Reading threads; 0: one a core.
     """
     from magnostic.cli.predict import introduce
     from magnostic.deploy import load
-    from magnostic.errors import BadInput
     from magnostic.slides import Photographs, Settings, listed, predict_slides
 
     trained = Photographs.of(run)
@@ -79,11 +79,8 @@ def slide(
     _compare(trained, settings)
     outcome = predict_slides(predictor, paths, out, settings, resume=resume)
     _report(outcome)
-    if strict and outcome.bad:
-        raise BadInput(
-            f"{len(outcome.bad)} of {len(outcome.rows)} slides could not be predicted (--strict); "
-            f"see the column error in {outcome.table}"
-        )
+    unread, given = len(outcome.bad), len(outcome.rows)
+    options.refuse_unread(unread, given, strict, outcome.table, "slide", "predicted")
 
 
 def _compare(trained: Photographs, settings: Settings) -> None:

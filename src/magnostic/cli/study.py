@@ -85,6 +85,7 @@ def _print_plan(planned: Sequence[Planned]) -> None:
     from rich.table import Table
 
     from magnostic.cli.console import console
+    from magnostic.data.summary import counted
     from magnostic.train import device
 
     table = Table(box=None, pad_edge=False)
@@ -119,7 +120,7 @@ def _print_plan(planned: Sequence[Planned]) -> None:
         sum(p.status == status for p in planned) for status in ("planned", "done", "shared")
     )
     print(
-        f"{todo} runs to do, {done} done, {shared} that come to a run above, "
+        f"{counted(todo, 'run')} to do, {done} done, {shared} that come to a run above, "
         f"{len(planned) - todo - done - shared} refused or not measured"
     )
     here = device.describe("fp32")

@@ -10,6 +10,7 @@ from magnostic.data.assemble import Found, assemble
 from magnostic.data.images import BadFile, Images
 from magnostic.data.labels import known_labels
 from magnostic.data.scan import Scanner
+from magnostic.data.summary import counted
 from magnostic.errors import DataError
 
 
@@ -23,8 +24,8 @@ def read(root: Path, files: list[Path], on_bad: str, scanner: Scanner) -> Images
     inside = [f for f in files if f.parent != root]
     if not inside:
         raise DataError(
-            f"{root}: {len(files)} images, but no class folder; put each class's images into a "
-            "folder named after it, or give a manifest.csv with columns path,label"
+            f"{root}: {counted(len(files), 'image')}, but no class folder; put each class's images "
+            "into a folder named after it, or give a manifest.csv with columns path,label"
         )
     detail = "lies beside the class folders; move it into one"
     beside = [f for f in files if f.parent == root]

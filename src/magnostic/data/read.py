@@ -11,6 +11,7 @@ from magnostic.data.images import Images
 from magnostic.data.merge import merge
 from magnostic.data.relabel import read_label_map, relabel
 from magnostic.data.scan import EXTENSIONS, Scanner, Wanted, find_images
+from magnostic.data.summary import counted
 from magnostic.errors import DataError
 
 Format = Literal["auto", "breakhis", "aptos", "manifest", "folders"]
@@ -112,7 +113,7 @@ def read_images(
     if format == "folders" or any(f.parent != source for f in files):
         return folders.read(source, files, on_bad, scanner)
     raise DataError(
-        f"{source}: {len(files)} images, but no layout that is known: looked for BreakHis names "
-        "(SOB_B_A-14-22549AB-40-001.png) or tree levels, and for one folder a class. Sort them "
-        "into class folders, or give a manifest.csv with columns path,label"
+        f"{source}: {counted(len(files), 'image')}, but no layout that is known: looked for "
+        "BreakHis names (SOB_B_A-14-22549AB-40-001.png) or tree levels, and for one folder a "
+        "class. Sort them into class folders, or give a manifest.csv with columns path,label"
     )

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from magnostic import __version__
+from magnostic.data.summary import counted
 from magnostic.deploy import convert, parity, ready
 from magnostic.deploy.artefact import CALIBRATION, EXPORT, About, Member, load_members
 from magnostic.deploy.decisions import Rules
@@ -135,8 +136,8 @@ def write(
             except Exception as error:  # runtimes raise classes of their own
                 reason = str(error).strip().splitlines()[-1]
                 raise RunFailed(
-                    f"{to}: the exported model fails on {len(some)} images ({reason}); nothing was "
-                    "written; try another --to, or predict with the run"
+                    f"{to}: the exported model fails on {counted(len(some), 'image')} ({reason}); "
+                    "nothing was written; try another --to, or predict with the run"
                 ) from error
             return [by_name[name] for name in graph.outputs]
 

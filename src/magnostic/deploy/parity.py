@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from magnostic.data.fit import Size, sides
+from magnostic.data.summary import counted
 from magnostic.deploy.artefact import Member
 from magnostic.deploy.decisions import Rules
 from magnostic.errors import RunFailed
@@ -71,9 +72,10 @@ class Parity:
             raise RunFailed(
                 f"the exported model differs from the run's: probabilities by {self.largest:.2g} "
                 f"at most and {self.mean:.2g} on average, same class for {self.same_class:.1%} of "
-                f"{self.images} images ({self.source}), features by {self.features:.2g} of the "
-                f"largest; {precision} may differ by {allowed}, and {features:g} of the features. "
-                "Nothing was written; try another --to or --precision, or predict with the run"
+                f"{counted(self.images, 'image')} ({self.source}), features by {self.features:.2g} "
+                f"of the largest; {precision} may differ by {allowed}, and {features:g} of the "
+                "features. Nothing was written; try another --to or --precision, or predict with "
+                "the run"
             )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from magnostic.data.summary import counted
 from magnostic.files import write_text
 from magnostic.report.page import environment
 from magnostic.taxonomy import BY_CODE
@@ -51,7 +52,7 @@ def _uri(path: Path) -> str:
 def _headline(told: dict[str, Any]) -> str:
     if not told["tiles"]:
         return "No tile holds enough tissue to be predicted."
-    text = f"{told['tiles']} tiles with tissue ({told['tissue_in_tiles_mm2']:.2f} mm²)"
+    text = f"{counted(told['tiles'], 'tile')} with tissue ({told['tissue_in_tiles_mm2']:.2f} mm²)"
     if told["mean_malignant"] is not None:
         text += f"; mean probability of malignancy {told['mean_malignant']:.3f}"
     return f"{text}; to review: {_percent(told['review_share'])}."

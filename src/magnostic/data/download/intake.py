@@ -10,6 +10,7 @@ from typing import IO, Final
 from magnostic.data.download.patience import Unfit
 from magnostic.data.png import SIGNATURE
 from magnostic.data.scan import EXTENSIONS
+from magnostic.data.summary import counted
 
 #: Endings of what may be taken for a photograph; other files of a source are left out.
 _IMAGES: Final = (*EXTENSIONS, ".gif")
@@ -66,7 +67,7 @@ class Intake:
                 parts.append(f"({_some(missing)})")
             if self._foreign:
                 parts.append("and" if missing else "it holds")
-                parts.append(f"{len(self._foreign):,} other image(s)")
+                parts.append(f"{counted(len(self._foreign), 'other image')}")
                 parts.append(f"({_some(sorted(self._foreign))})")
             raise Unfit(f"this is not the data set: {' '.join(parts)}")
         broken = list(broken_files(self._into, self._places))
