@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from magnostic.files import read_json, whole_file, write_json, write_text
+from magnostic import files
+from magnostic.errors import DiskFull
+from magnostic.files import read_json, sweep, whole_file, write_json, write_text
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
@@ -29,3 +31,48 @@ def test_equal_values_give_equal_bytes(tmp_path: Path) -> None:
     write_json(tmp_path / "b.json", {"a": [1, 2], "b": 1})
     assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
     assert read_json(tmp_path / "a.json") == {"a": [1, 2], "b": 1}
+
+
+def test_a_full_disk_names_what_is_needed_and_what_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "file.txt"
+    write_text(target, "old")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(files, "free", lambda _: 17)
+    told = rf"{target}: the disk is full: 3.00 kB or more needed for this file, 17 bytes free"
+    with pytest.raises(DiskFull, match=told):
+        write_text(target, "x" * 3000)
+    assert target.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file.txt"]
+
+
+@pytest.mark.parametrize(("left", "fault"), [(5000, DiskFull), (10**9, OSError)])
+def test_numpy_only_says_that_not_everything_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: int, fault: type[Exception]
+) -> None:
+    monkeypatch.setattr(files, "free", lambda _: left)
+    with pytest.raises(fault), whole_file(tmp_path / "a.npy", size=8000):
+        raise OSError("1000 requested and 12 written")
+
+
+def test_what_killed_processes_left_is_swept(tmp_path: Path) -> None:
+    names = [
+        "whole.txt",
+        ".whole.txt.a1b2.unfinished",
+        "run/.model.c3.unfinished",
+        "run/.gitignore",
+    ]
+    (tmp_path / "run").mkdir()
+    for name in names:
+        (tmp_path / name).touch()
+    sweep(tmp_path, below=False)
+    assert not (tmp_path / names[1]).exists()
+    assert (tmp_path / names[2]).exists()
+    sweep(tmp_path)
+    left = [p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()]
+    assert sorted(left) == ["run/.gitignore", "whole.txt"]

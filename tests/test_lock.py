@@ -6,12 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
+from magnostic.cli import main
 from magnostic.errors import BadInput
-from magnostic.lock import LOCK, locked
+from magnostic.lock import LOCK, locked, locked_file
 
 _HOLD = """
 import sys, time
@@ -26,8 +28,8 @@ with locked(Path(sys.argv[1])):
 def test_a_folder_in_use_names_its_process_and_is_free_afterwards(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "run"
     with locked(folder):
-        says = rf"{folder}: in use by process {os.getpid()} on "
-        with pytest.raises(BadInput, match=says), locked(folder):
+        told = rf"{folder}: in use by process {os.getpid()} on "
+        with pytest.raises(BadInput, match=told), locked(folder):
             pytest.fail("entered")
         assert [p.name for p in folder.iterdir()] == [LOCK]
     assert not list(folder.iterdir())
@@ -48,3 +50,51 @@ def test_a_killed_process_locks_nothing(tmp_path: Path) -> None:
     with locked(tmp_path):
         assert f"process {os.getpid()} " in (tmp_path / LOCK).read_text()
     assert not (tmp_path / LOCK).exists()
+
+
+def test_a_folder_that_is_not_there_is_made_only_where_that_is_wanted(tmp_path: Path) -> None:
+    with locked(tmp_path / "mistyped", make=False):
+        assert not (tmp_path / "mistyped").exists()
+
+
+def test_a_file_in_the_making_is_locked_and_its_folder_is_not(tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    with locked_file(out):
+        told = rf"{out}: in use by process {os.getpid()} on "
+        with pytest.raises(BadInput, match=told), locked_file(out):
+            pytest.fail("entered")
+        with locked_file(tmp_path / "other.csv"), locked(tmp_path):
+            pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_threads_of_one_process_keep_each_other_out(tmp_path: Path) -> None:
+    entered, refused = [], []
+    barrier = threading.Barrier(8)
+
+    def enter() -> None:
+        barrier.wait()
+        try:
+            with locked(tmp_path):
+                entered.append(1)
+                barrier.wait()
+        except BadInput:
+            refused.append(1)
+            barrier.wait()
+
+    threads = [threading.Thread(target=enter) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(entered), len(refused)) == (1, 7)
+
+
+@pytest.mark.parametrize("verb", ["report", "card"])
+def test_a_run_in_use_is_not_reported_on(
+    verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with locked(tmp_path), pytest.raises(SystemExit) as ended:
+        main([verb, str(tmp_path)])
+    assert ended.value.code == 2
+    assert f"{tmp_path}: in use by process" in capsys.readouterr().err

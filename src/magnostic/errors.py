@@ -20,6 +20,10 @@ class RunFailed(MagnosticError):
     """A run that had started could not go on (disk, memory, a diverging loss)."""
 
 
+class DiskFull(RunFailed):
+    """A file that found no room; what stood in its place is as it was."""
+
+
 class FetchError(RunFailed):
     """A download that failed, or that brought something else than what was asked for."""
 

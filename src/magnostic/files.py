@@ -12,20 +12,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from magnostic.errors import BadInput, RunFailed
+from magnostic.errors import BadInput, DiskFull
 from magnostic.progress import amount
 
 #: How names of files end that are not whole yet.
 UNFINISHED: Final = ".unfinished"
-_FULL: Final = {errno.ENOSPC, errno.EDQUOT}
+#: Numbers of OSError that say so: the disk is full, or the user's share of it.
+FULL: Final = {errno.ENOSPC, errno.EDQUOT}
 
 
 @contextlib.contextmanager
-def whole_file(target: Path) -> Iterator[Path]:
+def whole_file(target: Path, *, size: int = 0) -> Iterator[Path]:
     """Yield a temporary path in the target's folder; rename it over ``target`` on success.
 
     Missing folders are made. On an exception the temporary file is removed and what stood at
-    ``target`` is left as it was. Raises RunFailed where the disk is full.
+    ``target`` is left as it was. Raises DiskFull where there is no room.
+
+    Args:
+        size: bytes that the file takes, where they are known: for the error.
     """
     temporary: Path | None = None
     try:
@@ -40,35 +44,48 @@ def whole_file(target: Path) -> Iterator[Path]:
         temporary.replace(target)
         _sync_folder(target.parent)
     except OSError as error:
-        if error.errno not in _FULL:
+        with contextlib.suppress(OSError):
+            size = max(size, temporary.stat().st_size if temporary is not None else 0)
+        if not is_full(error, target, size):
             raise
-        raise RunFailed(full(target, temporary)) from None
+        raise DiskFull(full(target, size)) from None
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
 
 
-def full(target: Path, temporary: Path | None = None, size: int = 0) -> str:
-    """That the disk is full: what the file takes (what was written of it at least), what is free.
+def is_full(error: OSError, target: Path, size: int) -> bool:
+    """Whether the error says that ``size`` bytes at ``target`` found no room."""
+    if error.errno is not None:
+        return error.errno in FULL
+    left = free(target)  # NumPy only says how much was not written
+    return left is not None and left < max(size, 2**20)
 
-    Args:
-        size: bytes, where they are known.
-    """
-    with contextlib.suppress(OSError):
-        size = max(size, temporary.stat().st_size if temporary is not None else 0)
-    free = "an unknown amount"
-    with contextlib.suppress(OSError):
-        free = amount(shutil.disk_usage(target.parent).free)
+
+def full(target: Path, size: int = 0) -> str:
+    """That the disk is full: what the file takes (at least; 0: unknown), and what is free."""
+    left = free(target)
     needed = f"{amount(size)} or more" if size else "more"
     return (
-        f"{target}: the disk is full: {needed} needed for this file, {free} free; free space, then "
-        "give the same command again (train, predict, slide: with --resume)"
+        f"{target}: the disk is full: {needed} needed for this file, "
+        f"{'an unknown amount' if left is None else amount(left)} free; free space, then give the "
+        "same command again (train, predict, slide: with --resume)"
     )
 
 
-def sweep(folder: Path) -> None:
-    """Remove what killed processes left unfinished; for folders that are locked."""
-    for left in folder.rglob(f".*{UNFINISHED}"):
+def free(target: Path) -> int | None:
+    """Bytes that are free where the file would lie; None where that can't be known."""
+    standing = next((p for p in target.absolute().parents if p.exists()), None)
+    try:
+        return None if standing is None else shutil.disk_usage(standing).free
+    except OSError:
+        return None
+
+
+def sweep(folder: Path, *, below: bool = True) -> None:
+    """Remove what killed processes left unfinished, also ``below``; for folders that are locked."""
+    pattern = f".*{UNFINISHED}"
+    for left in folder.rglob(pattern) if below else folder.glob(pattern):
         left.unlink(missing_ok=True)
 
 
@@ -83,8 +100,9 @@ def _sync_folder(folder: Path) -> None:
 
 
 def write_text(target: Path, text: str) -> None:
-    with whole_file(target) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    content = text.encode()
+    with whole_file(target, size=len(content)) as temporary:
+        temporary.write_bytes(content)
 
 
 def write_json(target: Path, value: Any) -> None:

@@ -1,4 +1,4 @@
-"""One process at a time in a folder that is being written to."""
+"""One process at a time in a folder, or at a file, that is being written."""
 
 from __future__ import annotations
 
@@ -21,29 +21,47 @@ LOCK: Final = ".lock"
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, *, make: bool = True) -> Iterator[None]:
     """Keep others out of the folder, which is made if it is not there.
 
     The lock is the system's and ends with the process, however that ends. On systems and file
     systems without locks nobody is kept out. Raises BadInput, naming the process, where the folder
-    is in use.
+    is in use, by another thread of this process, too.
+
+    Args:
+        make: if not, a folder that is not there is neither made nor locked.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    if make:
+        folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder / LOCK, folder) if folder.is_dir() else contextlib.nullcontext():
+        yield
+
+
+@contextlib.contextmanager
+def locked_file(target: Path) -> Iterator[None]:
+    """As :func:`locked`, for one file that is being made; its folder is made if it is not there."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(target.with_name(f".{target.name}{LOCK}"), target):
+        yield
+
+
+@contextlib.contextmanager
+def _locked(path: Path, what: Path) -> Iterator[None]:
     if fcntl is None:
         yield
         return
-    path = folder / LOCK
-    handle = _taken(path)
+    handle = _taken(path, what)
     try:
-        os.truncate(handle, 0)
-        os.write(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+        with contextlib.suppress(OSError):  # a full disk keeps nobody from locking
+            os.truncate(handle, 0)
+            os.write(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
         yield
     finally:
         path.unlink(missing_ok=True)  # before the lock ends: whoever waits looks for a new file
         os.close(handle)
 
 
-def _taken(path: Path) -> int:
+def _taken(path: Path, what: Path) -> int:
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
@@ -52,7 +70,7 @@ def _taken(path: Path) -> int:
             who = os.read(handle, 200).decode(errors="replace").strip() or "another process"
             os.close(handle)
             raise BadInput(
-                f"{path.parent}: in use by {who}; wait until that has ended, or name another folder"
+                f"{what}: in use by {who}; wait until that has ended, or name another place"
             ) from None
         except OSError:  # a file system without locks
             return handle

@@ -159,14 +159,20 @@ def test_some_runs_of_a_study_on_shifted_photographs(
     expect(call(*robustness, "ROW", tmp_path / "study"), "no run of this study is done")
 
 
-def test_sigterm_cleans_up_as_an_interruption_does(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGUSR1, 138), (signal.SIGUSR2, 140)]
+)
+def test_a_signal_cleans_up_as_an_interruption_does(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    number: signal.Signals,
+    code: int,
 ) -> None:
     cleaned: list[bool] = []
 
     def verb(_: object) -> None:
         try:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
             while True:
                 pass
         finally:
@@ -175,9 +181,32 @@ def test_sigterm_cleans_up_as_an_interruption_does(
     monkeypatch.setattr(cli, "app", verb)
     with pytest.raises(SystemExit) as ended:
         main(["explain"])
-    assert (ended.value.code, cleaned) == (143, [True])
+    assert (ended.value.code, cleaned) == (code, [True])
     assert "interrupted; nothing was written" in capsys.readouterr().err
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert signal.getsignal(number) is signal.SIG_DFL
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (OSError(28, "No space left on device", "out.csv"), "out.csv: the disk is full"),
+        (MemoryError("Unable to allocate 9 GiB"), "out of memory (Unable to allocate 9 GiB)"),
+    ],
+)
+def test_a_machine_that_is_too_small_is_a_failed_run(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    fault: Exception,
+    told: str,
+) -> None:
+    def verb(_: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(cli, "app", verb)
+    with pytest.raises(SystemExit) as ended:
+        main(["predict"])
+    assert ended.value.code == 1
+    assert f"error: {told}" in capsys.readouterr().err
 
 
 def test_a_place_that_runs_through_a_file(call: Call, tree: Path, tmp_path: Path) -> None:

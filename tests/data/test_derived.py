@@ -42,6 +42,8 @@ def test_a_full_disk_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyP
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("numpy.save", full)
-    with pytest.raises(RunFailed, match=r"free space or set MAGNOSTIC_CACHE"):
+    with pytest.raises(
+        RunFailed, match=r"the disk is full: .* free space, .* or set MAGNOSTIC_CACHE"
+    ):
         derived("features", "a", 3, Counted(), tmp_path)
     assert not list(tmp_path.rglob("*.npy"))

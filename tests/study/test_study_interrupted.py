@@ -64,13 +64,21 @@ def snapshot(folder: Path) -> dict[str, int]:
 @pytest.mark.slow
 @pytest.mark.usefixtures("no_page")  # of the uninterrupted study, in this process
 def test_sigint_and_sigkill_lose_nothing_that_was_done(
-    write_study: WriteStudy, tiny_breakhis: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    write_study: WriteStudy,
+    tiny_breakhis: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     study = write_study("rows: [{recipe: quick.yaml}, {recipe: slow.yaml}]")
     out = tmp_path / "out"
 
     process = start(study, tiny_breakhis, out)
     wait_for_epoch(out, 3)
+    with pytest.raises(SystemExit) as refused:
+        main(["study", str(study), "--data", str(tiny_breakhis), "--out", str(out)])
+    assert refused.value.code == 2
+    assert f"{out}: in use by process {process.pid} on" in capsys.readouterr().err
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, said
@@ -91,7 +99,8 @@ def test_sigint_and_sigkill_lose_nothing_that_was_done(
     process.kill()
     _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == -signal.SIGKILL
-    assert f"resuming after epoch {begun['progress']['epoch']} of" in said
+    within = f", step {step}" if (step := begun["progress"]["step"]) else ""
+    assert f"resuming after epoch {begun['progress']['epoch']}{within} of 40" in said
     entries = json.loads((out / "study.json").read_text())["entries"]
     assert [entry["status"] for entry in entries] == ["done", "running"]
 

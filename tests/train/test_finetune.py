@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from magnostic.errors import BadInput, RunFailed
+from magnostic.errors import BadInput, DiskFull, RunFailed
 from magnostic.preprocess.balance import as_they_are, equal_shares
 from magnostic.recipe import Augment, Finetune
 from magnostic.train import checkpoint
@@ -22,6 +22,7 @@ from magnostic.train import finetune as loop
 from magnostic.train.checkpoint import Progress
 from magnostic.train.finetune import Job, batch_parts, finetune, order
 from magnostic.train.inputs import Vectors
+from magnostic.train.stopping import stopping
 
 
 @given(st.integers(1, 300), st.integers(1, 40))
@@ -194,6 +195,69 @@ def test_a_signal_within_an_epoch_costs_no_step(
     for (name, a), b in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
         assert torch.equal(a, b), name
     assert _history(tmp_path / "cut") == _history(tmp_path / "whole")
+
+
+def test_a_signal_within_validation_costs_no_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = finetune(_network(), _job(), tmp_path / "whole")
+    validate, calls = loop._validate, []
+
+    def interrupted(*given: object) -> object:
+        calls.append(given)
+        if len(calls) == 2:
+            os.kill(os.getpid(), signal.SIGUSR2)
+        return validate(*given)  # type: ignore[arg-type]
+
+    before = signal.signal(signal.SIGUSR2, signal.default_int_handler)
+    monkeypatch.setattr(loop, "_validate", interrupted)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            finetune(_network(), _job(), tmp_path / "cut")
+        progress = json.loads((tmp_path / "cut/checkpoint/state.json").read_text())["progress"]
+        assert (progress["epoch"], progress["step"]) == (1, 4)
+        resumed = finetune(_network(), _job(), tmp_path / "cut")
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    for (name, a), b in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
+    assert _history(tmp_path / "cut") == _history(tmp_path / "whole")
+
+
+def test_a_signal_after_the_last_look_is_obeyed_all_the_same() -> None:
+    before = signal.signal(signal.SIGUSR1, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), stopping():
+            os.kill(os.getpid(), signal.SIGUSR1)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_room_for_checkpoints_is_asked_for_before_the_first_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer, optimizer = trained(1.0)  # three weights: 12 bytes, their moments 24
+    monkeypatch.setattr("magnostic.train.checkpoint.free", lambda _: 95)
+    with pytest.raises(
+        DiskFull, match=r"needs 96 bytes for its checkpoints, and 95 bytes are free"
+    ):
+        checkpoint.require_room(tmp_path, layer, optimizer)
+    (tmp_path / "epoch0001.model.safetensors").write_bytes(b"x")
+    checkpoint.require_room(tmp_path, layer, optimizer)
+
+
+def test_a_checkpoint_that_cannot_be_read_now_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer, optimizer = trained(1.0)
+    checkpoint.save(tmp_path, layer, {}, optimizer, Progress(1), "this", {})
+
+    def broken(path: Path) -> object:
+        raise OSError(5, "Input/output error", str(path))
+
+    monkeypatch.setattr("safetensors.torch.load_file", broken)
+    with pytest.raises(RunFailed, match=r"epoch0001\.model.*cannot be read \(Input/output error\)"):
+        checkpoint.restore(tmp_path, *trained(5.0), "this")
 
 
 def test_a_second_signal_ends_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

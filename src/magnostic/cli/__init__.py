@@ -11,11 +11,13 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 from cyclopts import App, Parameter
 
 import magnostic
 from magnostic.errors import MagnosticError
+from magnostic.files import FULL, full
 
 
 def _default(value: object) -> str | None:
@@ -76,7 +78,7 @@ def _goes_on(verb: str) -> str:
 
 @contextlib.contextmanager
 def _tidy_end() -> Iterator[list[int]]:
-    """SIGTERM and SIGUSR1 (a scheduler's warning) end what is inside as Ctrl-C does, cleaning up.
+    """SIGTERM and a scheduler's SIGUSR1 or SIGUSR2 end what is inside as Ctrl-C does.
 
     Yields the signals that came.
     """
@@ -86,7 +88,7 @@ def _tidy_end() -> Iterator[list[int]]:
         came.append(number)
         raise KeyboardInterrupt
 
-    known = [getattr(signal, n) for n in ("SIGTERM", "SIGUSR1") if hasattr(signal, n)]
+    known = [getattr(signal, n) for n in ("SIGTERM", "SIGUSR1", "SIGUSR2") if hasattr(signal, n)]
     main_thread = threading.current_thread() is threading.main_thread()
     ours = [n for n in known if main_thread and signal.getsignal(n) is signal.SIG_DFL]
     for number in ours:
@@ -101,8 +103,8 @@ def _tidy_end() -> Iterator[list[int]]:
 def main(arguments: list[str] | None = None) -> None:
     """Entry point.
 
-    Exit code 0: done; 1: a run failed; 2: bad input; 130, 138, 143: ended by SIGINT, SIGUSR1,
-    SIGTERM.
+    Exit code 0: done; 1: a run failed; 2: bad input; 130, 138, 140, 143: ended by SIGINT, SIGUSR1,
+    SIGUSR2, SIGTERM.
     """
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     came: list[int] = []
@@ -119,7 +121,14 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:  # the reader of a pipe (head, less) has gone
         sys.stderr.close()
         sys.exit(0)
+    except MemoryError as error:
+        print(f"error: out of memory ({error}); free some, then try again", file=sys.stderr)
+        sys.exit(1)
     except OSError as error:
+        if error.errno in FULL:
+            told = full(Path(error.filename or "."))
+            print(f"error: {told}", file=sys.stderr)
+            sys.exit(1)
         where = f"{error.filename}: " if error.filename else ""
         reason = error.strerror or error
         print(f"error: {where}{reason}; mend that or name another place", file=sys.stderr)

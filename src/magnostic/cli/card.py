@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,8 @@ def card(run: Path, *, out: Annotated[Path | None, Parameter(name=["--out", "-o"
     out
         The file to write, which replaces one of that name; RUN/MODEL_CARD.md unless given.
     """
+    from magnostic.lock import locked
     from magnostic.report import write_card
 
-    print(write_card(run, out))
+    with locked(run, make=False) if out is None else nullcontext():
+        print(write_card(run, out))

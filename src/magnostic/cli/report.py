@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -41,6 +42,7 @@ def report(
         For predictions: what was asked; by default told by the names of the classes.
     """
     from magnostic.errors import BadInput
+    from magnostic.lock import locked
     from magnostic.report import write_outside, write_report, write_study
 
     if run.suffix.lower() in (".csv", ".parquet", ".pq"):
@@ -58,9 +60,9 @@ def report(
             f"{run}: --images, --trained-on and --task belong to a table of predictions (.csv, "
             ".parquet); a run knows them"
         )
-    if (run / "study.json").is_file():
-        if prevalence is not None:
-            raise BadInput(f"{run}: is a study; give --prevalence with one of its runs")
-        print(write_study(run, out))
-    else:
-        print(write_report(run, out, prevalence=prevalence))
+    is_study = (run / "study.json").is_file()
+    if is_study and prevalence is not None:
+        raise BadInput(f"{run}: is a study; give --prevalence with one of its runs")
+    with locked(run, make=False) if out is None else nullcontext():
+        page = write_study(run, out) if is_study else write_report(run, out, prevalence=prevalence)
+    print(page)

@@ -47,6 +47,7 @@ def robustness(
     from magnostic.cli.robustness_table import print_falls
     from magnostic.errors import BadInput
     from magnostic.files import read_object
+    from magnostic.lock import locked
     from magnostic.preprocess.shifts import SHIFTS
     from magnostic.progress import say
     from magnostic.report import write_card, write_report, write_study
@@ -80,11 +81,13 @@ def robustness(
         if is_study:
             say(f"[{number}/{len(folders)}] {folder.name}")
         if not (is_study and is_measured(folder, names, levels, chosen)):
-            measure_run(folder, images, names, levels, chosen)
-            write_card(folder)
-            write_report(folder)
+            with locked(folder, make=False):
+                measure_run(folder, images, names, levels, chosen)
+                write_card(folder)
+                write_report(folder)
     if is_study:
-        print(f"report: {write_study(run)}")
+        with locked(run):
+            print(f"report: {write_study(run)}")
     else:
         print_falls(run)
         print(f"report: {run / 'report.html'}")

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from magnostic.data.place import default_folder
-from magnostic.errors import RunFailed
+from magnostic.errors import DiskFull, RunFailed
 from magnostic.files import whole_file
 from magnostic.progress import say
 
@@ -47,11 +47,13 @@ def derived(
         say(f"cache: {path.name} cannot be read and is computed anew")
     array = compute()
     try:
-        with whole_file(path) as temporary, temporary.open("wb") as file:
+        with whole_file(path, size=array.nbytes) as temporary, temporary.open("wb") as file:
             np.save(file, array)
+    except DiskFull as error:
+        raise DiskFull(f"{error}, or set MAGNOSTIC_CACHE to another folder") from None
     except OSError as error:
         raise RunFailed(
             f"cache: cannot write {array.nbytes / 2**20:.0f} MiB to {path.parent} "
-            f"({error.strerror}); free space or set MAGNOSTIC_CACHE to another folder"
+            f"({error.strerror or error}); mend that or set MAGNOSTIC_CACHE to another folder"
         ) from None
     return array

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from magnostic.data.place import default_folder
+from magnostic.errors import DiskFull
 from magnostic.files import whole_file
 
 #: Folder below the cache. The number is to be raised when the same file would be told differently.
@@ -111,5 +112,5 @@ class Known:
             pa.array(values, field.type)
             for values, field in zip(zip(*columns, strict=True), _SCHEMA, strict=True)
         ]
-        with contextlib.suppress(OSError), whole_file(self._path) as temporary:
+        with contextlib.suppress(OSError, DiskFull), whole_file(self._path) as temporary:
             pq.write_table(pa.Table.from_arrays(arrays, schema=_SCHEMA), temporary)

@@ -33,8 +33,8 @@ from numpy.typing import NDArray
 
 from magnostic.data.fit import Fit, Size, sides
 from magnostic.data.place import default_folder, hold
-from magnostic.errors import RunFailed
-from magnostic.files import whole_file
+from magnostic.errors import DiskFull, RunFailed
+from magnostic.files import free, whole_file
 from magnostic.progress import say
 
 #: Folder below the cache.
@@ -195,10 +195,13 @@ class Writer:
     def _told(self) -> Iterator[None]:
         try:
             yield
-        except OSError as error:
+        except (OSError, DiskFull) as error:
             megabytes = (len(self._names) + 1) * self._store.row_bytes / 2**20
+            reason = error.strerror if isinstance(error, OSError) else "No space left on device"
+            left = free(self._store.folder / "x")
+            room = "" if left is None else f"; {left / 2**20:.0f} MiB are free"
             raise RunFailed(
                 f"pixel cache: cannot write {megabytes:.0f} MiB to {self._store.folder} "
-                f"({error.strerror}); free space (magnostic cache prune) or set MAGNOSTIC_CACHE to "
+                f"({reason}{room}); free space (magnostic cache prune) or set MAGNOSTIC_CACHE to "
                 "another folder"
             ) from None

@@ -16,6 +16,7 @@ from magnostic.deploy.patients import Patients
 from magnostic.deploy.predictor import JOINED, Predictor
 from magnostic.deploy.sources import IDS, Item
 from magnostic.errors import BadInput
+from magnostic.lock import locked_file
 from magnostic.progress import track
 
 _PATIENT = IDS.index("patient_id")
@@ -86,6 +87,13 @@ def predict_to_file(
     check_format(out)
     if workers < 0:
         raise BadInput(f"--workers {workers}: give 0 (one a core) or more")
+    with locked_file(out):
+        return _predict(predictor, items, out, resume, workers)
+
+
+def _predict(
+    predictor: Predictor, items: Sequence[Item], out: Path, resume: bool, workers: int
+) -> Summary:
     of_patients = out.with_stem(f"{out.stem}-patients")
     there = of_patients.exists() and any(i.ids and i.ids[_PATIENT] is not None for i in items)
     exists = f"{of_patients}: exists; choose another file (-o), or remove it"

@@ -11,8 +11,8 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from magnostic.errors import RunFailed
-from magnostic.files import full, whole_file
+from magnostic.errors import DiskFull, RunFailed
+from magnostic.files import FULL, full, whole_file
 from magnostic.progress import amount
 
 
@@ -21,11 +21,11 @@ def write(path: Path, tensors: Mapping[str, Tensor]) -> None:
     ready = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
     size = sum(t.numel() * t.element_size() for t in ready.values())
     try:
-        with whole_file(path) as temporary:
+        with whole_file(path, size=size) as temporary:
             safetensors.torch.save_file(ready, temporary)
-    except (safetensors.SafetensorError, OSError, RunFailed) as error:
-        if isinstance(error, RunFailed) or "No space" in str(error) or "os error 28" in str(error):
-            raise RunFailed(full(path, size=size)) from None
+    except (safetensors.SafetensorError, OSError) as error:
+        if any(f"os error {number}" in str(error) for number in FULL):
+            raise DiskFull(full(path, size)) from None
         raise RunFailed(
             f"{path}: {amount(size)} cannot be written ({error}); mend that, then --resume"
         ) from None

@@ -15,7 +15,8 @@ from magnostic.data.scan import walk
 from magnostic.deploy.output import write
 from magnostic.deploy.predictor import Predictor
 from magnostic.errors import BadInput, MagnosticError, MissingExtra
-from magnostic.files import read_object
+from magnostic.files import read_object, sweep
+from magnostic.lock import locked
 from magnostic.progress import say
 from magnostic.slides import source
 from magnostic.slides.one import SUMMARY, predict_slide
@@ -94,14 +95,19 @@ def predict_slides(
         BadInput: ``out`` holds something and ``resume`` is not set.
         MissingExtra: a slide needs ``[wsi]``, which is not installed.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())) and not resume:
-        raise BadInput(f"{out}: exists; choose another folder (-o), or go on with it by --resume")
-    out.mkdir(parents=True, exist_ok=True)
-    outcome = Outcome(out / TABLE)
-    for n, (path, name) in enumerate(zip(slides, _names(slides), strict=True), start=1):
-        say(f"slide {n} of {len(slides)}: {path.name}")
-        outcome.rows.append(_one(predictor, path, out / name, settings, resume, outcome))
-        write(outcome.table, outcome.rows, _COLUMNS)
+    if out.exists() and not out.is_dir():
+        raise BadInput(f"{out}: is a file; choose another folder (-o)")
+    with locked(out):
+        if not resume and any(not path.name.startswith(".") for path in out.iterdir()):
+            raise BadInput(
+                f"{out}: exists; choose another folder (-o), or go on with it by --resume"
+            )
+        sweep(out)
+        outcome = Outcome(out / TABLE)
+        for n, (path, name) in enumerate(zip(slides, _names(slides), strict=True), start=1):
+            say(f"slide {n} of {len(slides)}: {path.name}")
+            outcome.rows.append(_one(predictor, path, out / name, settings, resume, outcome))
+            write(outcome.table, outcome.rows, _COLUMNS)
     return outcome
 
 

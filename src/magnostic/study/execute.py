@@ -16,7 +16,8 @@ import torch
 from magnostic import recipe_file
 from magnostic.data.images import Images
 from magnostic.errors import BadInput, DataError, LeakError, MagnosticError, SplitError, TableError
-from magnostic.files import read_object, write_json, write_text
+from magnostic.files import read_object, sweep, write_json, write_text
+from magnostic.lock import locked
 from magnostic.progress import say
 from magnostic.recipe import Recipe
 from magnostic.report import write_card, write_report
@@ -70,7 +71,19 @@ def execute(
     Returns one record an entry. Raises BadInput for a folder in use, or where ``only`` fits none.
     """
     chosen = [entry.key for entry in select(entries, only)]
+    if out.exists() and not out.is_dir():
+        raise BadInput(f"{out}: is a file; give a folder for the study (--out)")
+    with locked(out):
+        return _execute(study, entries, images, out, chosen)
+
+
+def _execute(
+    study: Study, entries: Sequence[Entry], images: Images, out: Path, chosen: Sequence[str]
+) -> list[Record]:
     before = _claim(study, out)
+    sweep(out, below=False)  # each run's folder is swept by who has locked that
+    for name in ("figures", "tables"):
+        sweep(out / name)
     placed = place(entries, images.data_hash, out)
     records = [_record(p, out, before) for p in placed]
 
@@ -114,9 +127,7 @@ def select(entries: Sequence[Entry], only: str) -> list[Entry]:
 
 def _claim(study: Study, out: Path) -> dict[str, dict[str, Any]]:
     """Entries of the ``study.json`` that stands there, by path and key."""
-    if out.exists() and not out.is_dir():
-        raise BadInput(f"{out}: is a file; give a folder for the study (--out)")
-    if not out.exists() or all(path.name.startswith(".") for path in out.iterdir()):
+    if all(path.name.startswith(".") for path in out.iterdir()):
         return {}
     if not (out / "study.json").is_file():
         raise BadInput(f"{out}: exists and holds no study; choose another --out")
@@ -166,8 +177,10 @@ def _carry_out(item: Placed, images: Images, out: Path, note: Callable[..., None
     note("running")
     try:
         if item.finished(out):  # stopped between its last two files
-            write_card(folder)
-            write_report(folder)
+            with locked(folder):
+                sweep(folder)
+                write_card(folder)
+                write_report(folder)
         else:
             if not (folder / "identity.json").is_file():  # stopped before it had begun
                 shutil.rmtree(folder, ignore_errors=True)

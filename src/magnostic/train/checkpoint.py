@@ -19,9 +19,10 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from magnostic.errors import BadInput
-from magnostic.files import read_object, write_json
+from magnostic.errors import BadInput, DiskFull, RunFailed
+from magnostic.files import free, read_object, write_json
 from magnostic.models import tensors
+from magnostic.progress import amount
 
 
 @dataclass
@@ -40,6 +41,22 @@ class Progress:
     history: list[dict[str, float]] = field(default_factory=list)
     step: int = 0
     partial: list[float] = field(default_factory=lambda: [0.0] * 4)
+
+
+def require_room(folder: Path, model: nn.Module, optimizer: Optimizer) -> None:
+    """Raise DiskFull where checkpoints will not fit; two of them stand there for a moment."""
+    weights = sum(t.numel() * t.element_size() for t in model.state_dict().values())
+    trained = sum(
+        p.numel() * p.element_size() for group in optimizer.param_groups for p in group["params"]
+    )
+    moments = trained * (1 if isinstance(optimizer, torch.optim.SGD) else 2)
+    there = sum(path.stat().st_size for path in folder.glob("epoch*.safetensors"))
+    needed, left = 2 * (2 * weights + moments) - there, free(folder / "state.json")
+    if left is not None and left < needed:
+        raise DiskFull(
+            f"{folder}: training needs {amount(needed)} for its checkpoints, and {amount(left)} "
+            "are free; free space, then give the same command again (train: with --resume)"
+        )
 
 
 def save(
@@ -80,7 +97,7 @@ def restore(
     """Load the last whole checkpoint of this identity into model and optimizer.
 
     None, with model and optimizer untouched, if there is none, or one of another recipe or split.
-    Raises BadInput for one whose files are damaged.
+    Raises BadInput for one whose files are damaged, RunFailed for files that cannot be read now.
     """
     if not (folder / "state.json").is_file():
         return None
@@ -89,11 +106,18 @@ def restore(
         return None
     try:
         return _restored(folder, model, optimizer, state)
-    except (SafetensorError, OSError, RuntimeError, LookupError, TypeError, ValueError) as error:
+    except (
+        FileNotFoundError, SafetensorError, RuntimeError, LookupError, TypeError, ValueError,
+    ) as error:  # fmt: skip
         reason = str(error).splitlines()[0]
         raise BadInput(
             f"{folder}: damaged checkpoint ({reason}); remove this folder, and the training that "
             "it belongs to starts from its beginning"
+        ) from None
+    except OSError as error:  # it may well be whole
+        raise RunFailed(
+            f"{error.filename or folder}: cannot be read ({error.strerror or error}); mend that, "
+            "then --resume"
         ) from None
 
 

@@ -96,6 +96,8 @@ def finetune(model: Module, job: Job, folder: Path) -> Module:
             accelerator.scaler.load_state_dict(scaler)
         step = f", step {progress.step}" if progress.step else ""
         say(f"resuming after epoch {progress.epoch}{step} of {recipe.epochs}")
+    if accelerator.is_main_process and not job.brief:
+        checkpoint.require_room(folder / "checkpoint", model, optimizer)
 
     def save() -> None:
         scaler = accelerator.scaler.state_dict() if accelerator.scaler is not None else {}
@@ -106,13 +108,14 @@ def finetune(model: Module, job: Job, folder: Path) -> Module:
     with contextlib.nullcontext(Stopping()) if job.brief else stopping() as told:
         while progress.epoch < recipe.epochs:
             line = _epoch(wrapped, optimizer, job, progress, accelerator, told)
+            started = time.monotonic()
+            if line is not None and len(job.val):
+                validated = _validate(wrapped, job, accelerator, told)
+                line = None if validated is None else line | validated
             if line is None:
                 save()
                 told.obey()
                 raise KeyboardInterrupt
-            started = time.monotonic()
-            if len(job.val):
-                line |= _validate(wrapped, job, accelerator)
             seconds = progress.partial[3] + time.monotonic() - started
             line["seconds"] = round(seconds, 3)
             progress.epoch, progress.step, progress.partial = progress.epoch + 1, 0, [0.0] * 4
@@ -185,7 +188,7 @@ def _epoch(
     accelerator: Accelerator,
     told: Stopping,
 ) -> dict[str, float] | None:
-    """The steps of an epoch that are left; None where it was stopped before its last one."""
+    """The steps of an epoch that are left; None where it was told to stop."""
     recipe, epoch, first = job.recipe, progress.epoch, progress.step
     started = time.monotonic() - progress.partial[3]
     if not first:
@@ -196,7 +199,6 @@ def _epoch(
     weights = _tensor(job.class_weights, accelerator)
     model.train()
     totals = torch.tensor(progress.partial[:3], dtype=torch.float64).to(accelerator.device)
-    rate = recipe.lr
     what = f"epoch {epoch + 1}/{recipe.epochs}"
     with closing(_batches(job, samples, shares[first:], accelerator)) as given:
         shown = given if job.brief else track(given, what, len(parts) - first)
@@ -218,11 +220,12 @@ def _epoch(
             totals[0] += functional.cross_entropy(logits.detach().float(), y, reduction="sum")
             totals[1] += (logits.detach().argmax(dim=1) == y).sum()
             totals[2] += len(y)
-            if told.asked and step + 1 < len(parts):
+            if told.asked:
                 progress.step = step + 1
                 progress.partial = [*totals.tolist(), time.monotonic() - started]
                 return None
-    progress.partial[3] = time.monotonic() - started
+    progress.step = len(parts)
+    progress.partial = [*totals.tolist(), time.monotonic() - started]
     totals = accelerator.reduce(totals, "sum")
     loss_sum, right, seen = totals.tolist()
     if not np.isfinite(loss_sum):
@@ -230,6 +233,7 @@ def _epoch(
             f"the training loss is no longer finite in epoch {epoch + 1}; lower train.lr or use "
             "train.precision fp32"
         )
+    rate = optimizer.param_groups[0]["lr"]  # restored, too, where no step was left
     return {"lr": rate, "train_loss": loss_sum / seen, "train_accuracy": right / seen}
 
 
@@ -240,7 +244,10 @@ def _batch_weight(job: Job, samples: Samples, batch: NDArray[np.intp]) -> float:
 
 
 @torch.inference_mode()
-def _validate(model: nn.Module, job: Job, accelerator: Accelerator) -> dict[str, float]:
+def _validate(
+    model: nn.Module, job: Job, accelerator: Accelerator, told: Stopping
+) -> dict[str, float] | None:
+    """Loss and accuracy on the validation part; None where it was told to stop."""
     model.eval()
     totals = torch.zeros(2, dtype=torch.float64, device=accelerator.device)
     starts, size = range(0, len(job.val), job.recipe.batch_size), job.recipe.batch_size
@@ -251,6 +258,8 @@ def _validate(model: nn.Module, job: Job, accelerator: Accelerator) -> dict[str,
                 logits = model(images)
             totals[0] += functional.cross_entropy(logits.float(), y, reduction="sum")
             totals[1] += (logits.argmax(dim=1) == y).sum()
+            if told.asked:
+                return None
     loss, right = totals.tolist()
     return {"val_loss": loss / len(job.val), "val_accuracy": right / len(job.val)}
 

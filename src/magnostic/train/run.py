@@ -22,7 +22,7 @@ from magnostic.progress import say
 from magnostic.recipe import Finetune, Probe, Recipe
 from magnostic.report import write_card, write_report
 from magnostic.splits.table import Folds, Parts
-from magnostic.train import calibrate, checkpoint, child, controls, device, fit, reference
+from magnostic.train import calibrate, checkpoint, child, controls, device, fit, memory, reference
 from magnostic.train.environment import environment
 from magnostic.train.experiment import Experiment, load_source, resolve
 
@@ -54,7 +54,7 @@ def run(recipe: Recipe, images: Images, out: Path, *, resume: bool = False) -> P
 
     Raises:
         BadInput: a folder in use, a protocol or task that the data cannot bear, missing weights.
-        RunFailed: training diverged or the disk is full.
+        RunFailed: training diverged, the disk is full, or memory ran out.
     """
     device.require_one_process()
     recipe = resolve(recipe)
@@ -63,7 +63,7 @@ def run(recipe: Recipe, images: Images, out: Path, *, resume: bool = False) -> P
     folds, jobs, prepared = prepare(experiment)  # before the first hour of training, not after it
     if out.exists() and not out.is_dir():
         raise BadInput(f"{out}: is a file; give a folder for the run (--out)")
-    with locked(out):
+    with locked(out), memory.told():
         _run(experiment, folds, jobs, prepared, out, resume)
     return out
 
@@ -156,6 +156,7 @@ def _child(
 ) -> float | None:
     """Train one child unless it is there already. Returns the probe's chosen c."""
     if (folder / "run.json").is_file():
+        checkpoint.discard(folder / "checkpoint")  # of a process that was killed before it could
         c = read_json(folder / "run.json").get("c")
         return None if c is None else float(c)
     say(f"training {job.path}" if not single else f"training ({job.protocol})")

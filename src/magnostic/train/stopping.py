@@ -1,4 +1,4 @@
-"""Being told to stop (Ctrl-C, SIGTERM, a scheduler's SIGUSR1) in the middle of an epoch.
+"""Being told to stop (Ctrl-C, SIGTERM, a scheduler's SIGUSR1 or 2) in the middle of an epoch.
 
 A training step is not torn apart: the first signal is noted and obeyed once the step's checkpoint
 is written, a second one at once. Schedulers send theirs some time before they kill (SLURM:
@@ -17,7 +17,7 @@ from typing import Final
 from magnostic.progress import say
 
 Handler = Callable[[int, FrameType | None], object]
-_NAMES: Final = ("SIGINT", "SIGTERM", "SIGUSR1")
+_NAMES: Final = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")
 
 
 class Stopping:
@@ -60,3 +60,4 @@ def stopping() -> Iterator[Stopping]:
     finally:
         for number, handler in told._handlers.items():
             signal.signal(number, handler)
+    told.obey()  # one that came when nobody looked any more
