@@ -14,7 +14,7 @@ import pytest
 from starlette.types import ASGIApp
 
 from magnostic.deploy import output
-from magnostic.deploy.server import Models, Settings, create_app
+from magnostic.deploy.server import Models, Settings, answers, create_app
 from magnostic.deploy.sources import Item
 
 from_playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -113,6 +113,35 @@ def test_photographs_are_answered(
     expect(detail).to_contain_text("This file could not be read")
     expect(page.locator("#relevance")).to_be_hidden()
     expect(page.get_by_text("Research use only")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("told", "says"),
+    [
+        ({"certifiable": True, "vacuous": True}, "errs too often to be relied on"),
+        ({"certifiable": False, "vacuous": False}, "too few patients were seen"),
+        ({"certifiable": True, "vacuous": False}, "No reason for review"),
+    ],
+)
+def test_only_a_model_that_promises_something_reassures(
+    open_page: Callable[..., Any],
+    four: list[Path],
+    told: dict[str, bool],
+    says: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def model(route: Any) -> None:
+        route.fulfill(json={**route.fetch().json(), "calibrated": True, **told})
+
+    page = open_page()
+    page.route("**/v1/model", model)
+    page.reload()
+    plain = answers._prediction
+    calm = {"review": False, "reasons": []}
+    monkeypatch.setattr(answers, "_prediction", lambda *given: plain(*given) | calm)
+    detail = chosen(page, four).locator("#outcome")
+    expect(detail).to_contain_text(says)
+    expect(detail.locator(".fine")).to_have_count(int("No reason" in says))
 
 
 def test_overlay_and_nearest_images(

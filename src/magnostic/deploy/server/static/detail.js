@@ -72,9 +72,19 @@ export class Detail {
     const kind = malignancy && malignancy !== said.predicted ? `${malignancy}, ` : "";
     const title = make("p", { class: "class" }, `${this.plain(said.predicted)} `,
       make("small", {}, `${kind}probability ${percent(said.confidence)}`));
-    if (!said.review) return [title, make("p", { class: "fine" }, "No reason for review.")];
+    if (!said.review) return [title, this.calm()];
     const reasons = said.reasons.map((r) => make("li", {}, REASONS[r] ?? r));
     return [title, make("div", { class: "flag" }, make("strong", {}, "Please review"), make("ul", {}, ...reasons))];
+  }
+
+  // What is said where nothing calls for a review: no comfort from a model that promises nothing.
+  calm() {
+    const nothing = "Nothing in this photograph itself calls for a review, but ";
+    if (this.model.calibrated && !this.model.certifiable) {
+      return make("p", { class: "quiet" }, `${nothing}too few patients were seen to say how far this model can be relied on.`);
+    }
+    if (this.model.vacuous) return make("p", { class: "quiet" }, `${nothing}this model errs too often to be relied on.`);
+    return make("p", { class: "fine" }, "No reason for review.");
   }
 
   figures(item) {
