@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from magnostic import files
-from magnostic.errors import DiskFull
-from magnostic.files import read_json, sweep, whole_file, write_json, write_text
+from magnostic.errors import BadInput, DiskFull
+from magnostic.files import read_json, read_object, sweep, whole_file, write_json, write_text
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
@@ -76,3 +76,35 @@ def test_what_killed_processes_left_is_swept(tmp_path: Path) -> None:
     sweep(tmp_path)
     left = [p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()]
     assert sorted(left) == ["run/.gitignore", "whole.txt"]
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (
+            {"version": 2, "written_by": "9.9"},
+            "written by magnostic 9.9, and .* here reads up to 1",
+        ),
+        ({"version": 2}, "written by a newer magnostic"),
+        ({"version": "new"}, "version 'new' is none"),
+        ({"version": True, "written_by": 3}, "version True is none"),
+        ({"version": -1}, "version -1 is none"),
+    ],
+)
+def test_files_of_a_later_version_say_so(
+    tmp_path: Path, value: dict[str, object], told: str
+) -> None:
+    path = tmp_path / "run.json"
+    write_json(path, value)
+    with pytest.raises(BadInput, match=rf"{path}: .*{told}"):
+        read_object(path)
+
+
+def test_files_of_an_earlier_version_and_of_others_are_read(tmp_path: Path) -> None:
+    for name, value in (
+        ("model.json", {"version": 1}),
+        ("run.json", {}),
+        ("x.json", {"version": 7}),
+    ):
+        write_json(tmp_path / name, value)
+        assert read_object(tmp_path / name) == value

@@ -8,10 +8,11 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from magnostic import __version__
 from magnostic.errors import BadInput, DiskFull
 from magnostic.progress import amount
 
@@ -19,6 +20,17 @@ from magnostic.progress import amount
 UNFINISHED: Final = ".unfinished"
 #: Numbers of OSError that say so: the disk is full, or the user's share of it.
 FULL: Final = {errno.ENOSPC, errno.EDQUOT}
+#: By name, the newest `version` of a file that is understood here; a file without has the first.
+VERSIONS: Final = {
+    "run.json": 1,
+    "study.json": 1,
+    "model.json": 2,
+    "metrics.json": 1,
+    "calibration.json": 1,
+    "controls.json": 1,
+    "robustness.json": 1,
+    "export.json": 1,
+}
 
 
 @contextlib.contextmanager
@@ -124,4 +136,22 @@ def read_object(path: Path, error: type[BadInput] = BadInput) -> dict[str, Any]:
         raise error(f"{path}: not valid JSON ({fault}); run the recipe again") from None
     if not isinstance(value, dict):
         raise error(f"{path}: expected a JSON object; run the recipe again")
+    _refuse_newer(path, value, error)
     return value
+
+
+def _refuse_newer(path: Path, value: Mapping[str, Any], error: type[BadInput]) -> None:
+    """Raise ``error`` for a file that a later version of this package has written."""
+    known, version = VERSIONS.get(path.name), value.get("version", 1)
+    if known is None:
+        return
+    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+        raise error(f"{path}: version {version!r} is none; run the recipe again")
+    if version <= known:
+        return
+    by = value.get("written_by")
+    writer = f"magnostic {by}" if isinstance(by, str) else "a newer magnostic"
+    raise error(
+        f"{path}: of version {version}, written by {writer}, and {__version__} here reads up to "
+        f"{known}; install that one, or run the recipe again"
+    )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from magnostic import audit
+from magnostic import __version__, audit
 from magnostic.data import summary
 from magnostic.data.images import Images, Task, targets
 from magnostic.errors import BadInput
@@ -67,6 +67,7 @@ def write_outside(
     findings = audit.audit_outside(found.predictions, images, y, taught)
     about = {
         "version": 1,
+        "written_by": __version__,
         "kind": "outside",
         "task": found.task,
         "classes": found.predictions.classes,

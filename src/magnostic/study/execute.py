@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import torch
 
-from magnostic import recipe_file
+from magnostic import __version__, recipe_file
 from magnostic.data.images import Images
 from magnostic.errors import BadInput, DataError, LeakError, MagnosticError, SplitError, TableError
 from magnostic.files import read_object, sweep, write_json, write_text
@@ -164,6 +164,7 @@ def _write(study: Study, records: Sequence[Record], out: Path) -> None:
         out / "study.json",
         {
             "version": 1,
+            "written_by": __version__,
             "name": study.name,
             "title": study.title,
             "description": study.description,

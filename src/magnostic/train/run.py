@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from magnostic import audit, splits
+from magnostic import __version__, audit, splits
 from magnostic.data import summary
 from magnostic.data.images import Images
 from magnostic.errors import BadInput
@@ -179,6 +179,7 @@ def _child(
     write_json(folder / "metrics.json", metrics)
     description: dict[str, Any] = {
         "version": 1,
+        "written_by": __version__,
         "kind": "child",
         "task": experiment.recipe.task,
         "classes": list(experiment.classes),
@@ -236,6 +237,7 @@ def _parent(
         controls.write(experiment, prepared, out)
     description = {
         "version": 1,
+        "written_by": __version__,
         "kind": "parent",
         "task": recipe.task,
         "classes": list(experiment.classes),
