@@ -193,14 +193,14 @@ def _table(measured: Sequence[Measured], maps: int) -> Table:
     records: list[dict[str, Value]] = []
     for m in measured:
         d = m.difference
-        whisker = "" if d.low is None else f"{d.low:+.3f} to {d.high:+.3f}"
+        whisker = "" if d.low is None else f"{d.low:+.3f} to {d.high:+.3f}".replace("-", "−")
         rows.append(
             [
                 Cell(m.name.capitalize(), "lower is better" if m.name == "deletion" else
                      "higher is better"),
                 Cell(f"{m.auc:.3f}"),
                 Cell(f"{m.random_auc:.3f}"),
-                Cell(f"{d.estimate:+.3f}", whisker),
+                Cell(f"{d.estimate:+.3f}".replace("-", "−"), whisker),
                 Cell(f"{m.better} of {m.n}", f"{m.share:.2f} ({m.low:.2f} to {m.high:.2f})"),
             ]
         )  # fmt: skip

@@ -144,6 +144,20 @@ def test_only_a_model_that_promises_something_reassures(
     expect(detail.locator(".fine")).to_have_count(int("No reason" in says))
 
 
+def test_what_is_not_explained_says_why(open_page: Callable[..., Any], four: list[Path]) -> None:
+    def model(route: Any) -> None:
+        explain = {"available": False, "method": None, "reason": "it holds no layers"}
+        route.fulfill(json={**route.fetch().json(), "explain": explain})
+
+    page = open_page()
+    page.route("**/v1/model", model)
+    page.reload()
+    expect(chosen(page, four).locator("#picture-note")).to_contain_text(
+        "No overlay and no nearest training images: it holds no layers."
+    )
+    expect(page.locator("#relevance")).to_be_hidden()
+
+
 def test_overlay_and_nearest_images(
     open_page: Callable[..., Any], models: Models, four: list[Path]
 ) -> None:

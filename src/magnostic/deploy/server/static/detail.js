@@ -56,7 +56,10 @@ export class Detail {
 
   note(item, said) {
     if (!item.visible) return "This browser cannot show files of this kind; it was sent all the same.";
-    return said === null ? "" : `${said.width} × ${said.height} pixels`;
+    if (said === null) return "";
+    const size = `${said.width} × ${said.height} pixels`;
+    const { available, reason } = this.model.explain;
+    return available || !reason ? size : `${size}. No overlay and no nearest training images: ${reason}.`;
   }
 
   outcome(item) {
