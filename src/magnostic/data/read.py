@@ -31,9 +31,12 @@ def read_sets(
 
     Args:
         sources: one or several, each as for :func:`read_images`.
-        format, on_bad, keep, rescan: for each of them.
+        format: how to read each of them.
+        on_bad: for each of them.
         columns: for the manifests among them.
         label_map: YAML file that says what their labels mean (:mod:`magnostic.data.relabel`).
+        keep: for each of them.
+        rescan: for each of them.
 
     Raises what :func:`read_images`, merging and the label map raise.
     """
