@@ -16,6 +16,8 @@ import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+# Read when Arrow is loaded, whose allocator starts a thread otherwise: import this module first.
+os.environ["JE_ARROW_MALLOC_CONF"] = "background_thread:false"
 _LOADED = (
     "magnostic.cli", "magnostic.cli.train", "magnostic.cli.study", "magnostic.cli.table",
     "magnostic.train.run", "magnostic.study.execute", "magnostic.report.study", "timm",
@@ -25,7 +27,6 @@ _LOADED = (
 
 def load() -> None:
     """Import what the command line imports when it is asked to train, and start no thread."""
-    os.environ["JE_ARROW_MALLOC_CONF"] = "background_thread:false"
     for name in _LOADED:
         importlib.import_module(name)
     threads = len(list(Path("/proc/self/task").iterdir()))
