@@ -20,7 +20,7 @@ from magnostic.errors import BadInput, RecipeError, RunFailed, SplitError
 from magnostic.evaluate.predictions import Predictions
 from magnostic.files import read_json, write_json
 from magnostic.splits.table import Parts
-from magnostic.train import finetune
+from magnostic.train import checkpoint, finetune
 from magnostic.train.reproduce import reproduce_run
 from magnostic.train.run import run
 
@@ -130,7 +130,7 @@ def test_training_goes_on_exactly_where_it_stopped(
     epochs = finetune._epoch
 
     def stop_in_second(*arguments: object) -> dict[str, float]:
-        if arguments[3].epoch == 1:  # type: ignore[attr-defined]
+        if next(a for a in arguments if isinstance(a, checkpoint.Progress)).epoch == 1:
             raise KeyboardInterrupt
         return epochs(*arguments)  # type: ignore[arg-type]
 
@@ -286,9 +286,11 @@ def test_the_choice_of_c_is_told_of_the_model_for_use(tiny: Images, tmp_path: Pa
     assert child["statistics"]["ids"] == child["weights"]["ids"], "the head's standardization"
 
 
-def test_torchrun_is_refused(tiny: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_that_have_not_joined_are_refused(
+    tiny: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(BadInput, match="several processes"):
+    with pytest.raises(BadInput, match="has not joined the others"):
         run(conf("finetune-oversample"), tiny, tmp_path / "run")
 
 

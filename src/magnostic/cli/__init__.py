@@ -16,7 +16,7 @@ from pathlib import Path
 from cyclopts import App, Parameter
 
 import magnostic
-from magnostic.errors import MagnosticError
+from magnostic.errors import BadInput, MagnosticError
 from magnostic.files import FULL, full
 
 
@@ -62,6 +62,8 @@ _VERBS = {
     "models": "List backbones, their weights, and which need no network.",
     "doctor": "Say what is installed and which device and precision are used.",
 }
+#: Verbs that several processes under torchrun carry out.
+_BY_SEVERAL = ("train", "study")
 for _verb, _help in _VERBS.items():
     app.command(f"magnostic.cli.{_verb}:{_verb}", name=_verb, help=_help)
 
@@ -97,7 +99,28 @@ def _tidy_end() -> Iterator[list[int]]:
         yield came
     finally:
         for number in ours:
-            signal.signal(number, signal.SIG_DFL)
+            if signal.getsignal(number) is end:  # a job of several processes ignores them from here
+                signal.signal(number, signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def _processes(verb: str) -> Iterator[None]:
+    """Of several processes that torchrun has started, be the one that leads; others stay inside."""
+    if os.environ.get("WORLD_SIZE", "1") == "1" or "RANK" not in os.environ:
+        yield
+        return
+    if verb not in _BY_SEVERAL:
+        if os.environ["RANK"] != "0":
+            sys.exit(2)  # said once
+        raise BadInput(
+            f"WORLD_SIZE is {os.environ['WORLD_SIZE']}: only magnostic "
+            f"{' and '.join(_BY_SEVERAL)} can be carried out by several processes; start "
+            f"magnostic {verb} without torchrun"
+        )
+    from magnostic.train import torchrun
+
+    with torchrun.joined():
+        yield
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -108,14 +131,14 @@ def main(arguments: list[str] | None = None) -> None:
     """
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     came: list[int] = []
+    given = sys.argv[1:] if arguments is None else arguments
     try:
-        with _tidy_end() as came:
+        with _tidy_end() as came, _processes(given[0] if given else ""):
             app(arguments)
     except MagnosticError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        given = sys.argv[1:] if arguments is None else arguments
         print(f"interrupted; {_goes_on(given[0] if given else '')}", file=sys.stderr)
         sys.exit(128 + (came[0] if came else signal.SIGINT))
     except BrokenPipeError:  # the reader of a pipe (head, less) has gone

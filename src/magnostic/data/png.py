@@ -52,6 +52,10 @@ class Scratch(threading.local):
     def __init__(self) -> None:
         self._held: NDArray[np.uint8] = np.empty(0, np.uint8)
 
+    def __reduce__(self) -> tuple[type[Scratch], tuple[()]]:
+        """Another process begins with none."""
+        return Scratch, ()
+
     def array(self, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
         """Uint8 of this shape; what the thread had of it before is written over."""
         size = math.prod(shape)

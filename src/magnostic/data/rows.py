@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from magnostic.data.place import hold
 from magnostic.data.store import Pack, Photographs, Store
+from magnostic.errors import RunFailed
 from magnostic.progress import say
 
 
@@ -31,17 +32,20 @@ class Rows:
         self,
         store: Store,
         parts: Sequence[tuple[Pack, NDArray[np.intp], NDArray[np.intp]]],
+        names: Sequence[bytes],
         decode: Callable[[int], Photographs],
     ) -> None:
         """
         Args:
             parts: a pack, positions in this array, and the rows of the pack that stand there.
+            names: of all photographs, as the packs have them.
             decode: makes the photograph at a position anew.
 
         Raises FileNotFoundError where a pack has been removed meanwhile.
         """
         n = sum(len(positions) for _, positions, _ in parts)
         self.shape = (n, *store.shape)
+        self._store, self._names = store, names
         self._decode = decode
         self._checked = np.zeros(n, dtype=bool)
         self._crc32 = np.zeros(n, dtype=np.uint32)
@@ -59,6 +63,10 @@ class Rows:
             )
             self._part[positions], self._row[positions] = number, rows
             self._crc32[positions] = pack.crc32[rows]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process opens what is kept itself."""
+        return _again, (self._store, self._names, self._decode)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -138,8 +146,18 @@ def open_rows(
             missing[positions] = False
     if missing.any():
         return None, np.flatnonzero(missing)
-    found = Rows(store, parts, decode)
+    found = Rows(store, parts, names, decode)
     for pack, _, _ in parts:
         with contextlib.suppress(OSError):
             os.utime(pack.data)  # so that it shows when it was last used
     return found, None
+
+
+def _again(store: Store, names: Sequence[bytes], decode: Callable[[int], Photographs]) -> Rows:
+    found, _ = open_rows(store, names, decode)
+    if found is None:
+        raise RunFailed(
+            f"pixel cache: a process of this job does not see all photographs in {store.folder}; "
+            "set MAGNOSTIC_CACHE to a folder that all its machines share"
+        )
+    return found

@@ -9,7 +9,9 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from magnostic.preprocess import planes
@@ -52,6 +54,12 @@ class Changes:
     symmetry: Tensor | None
     stain: Tensor | None
     colour: Tensor | None
+
+    def take(self, samples: NDArray[np.intp]) -> Changes:
+        """Those of some of the images."""
+        which = torch.from_numpy(samples)
+        drawn = (self.symmetry, self.stain, self.colour)
+        return Changes(*(None if values is None else values[which] for values in drawn))
 
 
 def jitter(images: Tensor, settings: Augment, generator: torch.Generator) -> Tensor:

@@ -14,7 +14,7 @@ from accelerate.state import AcceleratorState
 from threadpoolctl import threadpool_limits
 
 from magnostic import heap
-from magnostic.errors import BadInput, RecipeError
+from magnostic.errors import RecipeError
 from magnostic.processors import cores
 
 Precision = Literal["bf16", "fp16", "fp32"]
@@ -38,17 +38,8 @@ def precision(wanted: str) -> Precision:
 
 
 def torch_device() -> torch.device:
-    """The first CUDA device, else the CPU."""
+    """This process's CUDA device, the first one unless there are several, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def require_one_process() -> None:
-    """Raise BadInput under torchrun: runs are not yet written by several processes."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise BadInput(
-            f"WORLD_SIZE is {os.environ['WORLD_SIZE']}: training by several processes is not "
-            "supported yet; start magnostic without torchrun"
-        )
 
 
 def threads() -> int:

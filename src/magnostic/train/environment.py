@@ -7,7 +7,7 @@ import platform
 from typing import Any, Final
 
 import magnostic
-from magnostic.train import device
+from magnostic.train import device, ranks
 
 _LIBRARIES: Final = (
     "torch",
@@ -28,4 +28,5 @@ def environment(precision: device.Precision) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "libraries": {name: importlib.metadata.version(name) for name in _LIBRARIES},
         **device.describe(precision),
+        **({"processes": ranks.current().size} if ranks.current().size > 1 else {}),
     }

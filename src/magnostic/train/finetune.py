@@ -1,20 +1,23 @@
 """Training by gradient descent: the paper's loop, for networks and for heads over features.
 
-Every process draws the same global batches and computes its share of each.
+Several processes (:mod:`magnostic.train.ranks`) draw the same batches and the same random changes,
+and each computes its share: the batches, steps and losses are those of one process.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import json
+import operator
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -23,19 +26,21 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from magnostic.errors import RunFailed
 from magnostic.files import write_text
 from magnostic.preprocess import augment
 from magnostic.preprocess.balance import Samples
 from magnostic.progress import say, track
 from magnostic.recipe import Augment, Dense, Finetune
-from magnostic.train import checkpoint, device
+from magnostic.train import batch_norm, checkpoint, device, ranks
+from magnostic.train.batch_norm import WholeBatch
 from magnostic.train.batches import batches
 from magnostic.train.checkpoint import Progress
 from magnostic.train.device import Precision
+from magnostic.train.drops import WholeBatchDrops
 from magnostic.train.inputs import Inputs
+from magnostic.train.ranks import Agreed, Group
 from magnostic.train.schedule import learning_rate
-from magnostic.train.stopping import Stopping, stopping
+from magnostic.train.stopping import REPEATED, Stopping, stopping
 
 
 @dataclass(frozen=True)
@@ -78,41 +83,107 @@ def finetune(model: Module, job: Job, folder: Path) -> Module:
 
     Writes ``history.jsonl`` and a checkpoint after each epoch, and a checkpoint of the step where a
     signal asks to stop, before it is obeyed (:mod:`magnostic.train.stopping`). An interrupted
-    training goes on from there and ends with the same weights, bit for bit on the CPU.
-    Raises RunFailed when the loss is no longer finite.
+    training goes on from there and ends with the same weights, bit for bit on the CPU; it may go on
+    with another number of processes. Raises RunFailed when the loss is no longer finite.
     """
+    group = ranks.ALONE if job.brief else ranks.current()
     accelerator = device.accelerator(job.precision)
+    model = model.to(accelerator.device)
+    optimizer = _optimizer(model, job.recipe, job.precision)
+    start = Start(Progress(), checkpoint.copy_state(model), {})
+    restored = checkpoint.restore(folder / "checkpoint", model, optimizer, job.identity)
+    if restored is not None:
+        start = Start(*restored)
+        step = f", step {start.progress.step}" if start.progress.step else ""
+        say(f"resuming after epoch {start.progress.epoch}{step} of {job.recipe.epochs}")
+    if not job.brief:
+        checkpoint.require_room(folder / "checkpoint", model, optimizer)
+    with group.together():
+        state = start.progress, optimizer.state_dict(), start.scaler, _random()
+        group.call(_join, model, job, *state)
+        with _norms(model, group) as norms:
+            best = _train(model, norms, optimizer, job, start, group, accelerator, folder)
+    model.load_state_dict(best)
+    return model.eval()
+
+
+@dataclass
+class Start:
+    """Where training begins or goes on: best weights so far, and the state of loss scaling."""
+
+    progress: Progress
+    best: dict[str, Tensor]
+    scaler: dict[str, Any]
+
+
+def _join(
+    model: nn.Module,
+    job: Job,
+    progress: Progress,
+    moments: dict[str, Any],
+    scaler: dict[str, Any],
+    random: list[Tensor],
+) -> None:
+    """Train beside process 0, from what it has: copies of its model, optimizer and states."""
+    accelerator = device.accelerator(job.precision)
+    optimizer = _optimizer(model, job.recipe, job.precision)
+    optimizer.load_state_dict(moments)
+    _set_random(random)
+    start = Start(replace(progress, partial=[0.0] * 4), {}, scaler)  # counted by process 0
+    group = ranks.current()
+    with _norms(model, group) as norms:
+        _train(model, norms, optimizer, job, start, group, accelerator, None)
+
+
+def _norms(
+    model: nn.Module, group: Group
+) -> contextlib.AbstractContextManager[Sequence[WholeBatch]]:
+    none: Sequence[WholeBatch] = ()
+    several = group.size > 1
+    return batch_norm.across_processes(model) if several else contextlib.nullcontext(none)
+
+
+def _train(
+    model: nn.Module,
+    norms: Sequence[WholeBatch],
+    optimizer: torch.optim.Optimizer,
+    job: Job,
+    start: Start,
+    group: Group,
+    accelerator: Accelerator,
+    folder: Path | None,
+) -> dict[str, Tensor]:
+    """The epochs that are left; returns the best weights. ``folder``: of process 0 alone."""
     if accelerator.device.type == "cpu":
         device.keep_memory()
-    recipe = job.recipe
-    model = model.to(accelerator.device)
-    optimizer = _optimizer(model, recipe, job.precision)
-    progress, best = Progress(), checkpoint.copy_state(model)
-    restored = checkpoint.restore(folder / "checkpoint", model, optimizer, job.identity)
-    wrapped, optimizer = accelerator.prepare(model, optimizer)
-    if restored is not None:
-        progress, best, scaler = restored
-        if accelerator.scaler is not None:
-            accelerator.scaler.load_state_dict(scaler)
-        step = f", step {progress.step}" if progress.step else ""
-        say(f"resuming after epoch {progress.epoch}{step} of {recipe.epochs}")
-    if accelerator.is_main_process and not job.brief:
-        checkpoint.require_room(folder / "checkpoint", model, optimizer)
+    recipe, progress, best = job.recipe, start.progress, start.best
+    # Without ``evaluation_mode`` accelerate would wrap the model itself, on GPUs and there alone.
+    prepared = accelerator.prepare_model(model, evaluation_mode=True)
+    wrapped = group.data_parallel(prepared)
+    optimizer = accelerator.prepare_optimizer(optimizer)
+    if accelerator.scaler is not None and start.scaler:
+        accelerator.scaler.load_state_dict(start.scaler)
+    leads = folder is not None
 
     def save() -> None:
+        assert folder is not None
         scaler = accelerator.scaler.state_dict() if accelerator.scaler is not None else {}
         checkpoint.save(
             folder / "checkpoint", model, best, optimizer, progress, job.identity, scaler
         )
 
-    with contextlib.nullcontext(Stopping()) if job.brief else stopping() as told:
+    repeated = REPEATED if group.size > 1 else 0.0
+    notes = leads and not job.brief
+    with stopping(repeated) if notes else contextlib.nullcontext(Stopping()) as told:
         while progress.epoch < recipe.epochs:
-            line = _epoch(wrapped, optimizer, job, progress, accelerator, told)
+            line = _epoch(wrapped, norms, optimizer, job, progress, accelerator, group, told)
             started = time.monotonic()
             if line is not None and len(job.val):
-                validated = _validate(wrapped, job, accelerator, told)
+                validated = _validate(prepared, job, accelerator, group, told)
                 line = None if validated is None else line | validated
             if line is None:
+                if not leads:
+                    return best
                 save()
                 told.obey()
                 raise KeyboardInterrupt
@@ -123,17 +194,32 @@ def finetune(model: Module, job: Job, folder: Path) -> Module:
             score = _score(line, recipe)
             if score is None or progress.best_score is None or score > progress.best_score:
                 progress.best_score, progress.best_epoch = score, progress.epoch
-                best = checkpoint.copy_state(model)
-            if accelerator.is_main_process and not job.brief:
+                best = checkpoint.copy_state(model) if leads else best
+            if folder is not None and not job.brief:
                 _report(progress, recipe)
                 _write_history(progress, folder)
                 save()
-            if told.asked:
+            if group.agreed(told.asked):
+                if not leads:
+                    return best
                 told.obey()
-    if accelerator.is_main_process and job.brief:
+    if folder is not None and job.brief:
         _write_history(progress, folder)
-    model.load_state_dict(best)
-    return model.eval()
+    if group.size > 1:  # what mixed precision has wrapped could not be sent to the others again
+        accelerator.unwrap_model(prepared, keep_fp32_wrapper=False)
+    return best
+
+
+def _random() -> list[Tensor]:
+    """The state of the random numbers that dropout is drawn from, on the CPU and on this GPU."""
+    cuda = [torch.cuda.get_rng_state()] if torch.cuda.is_available() else []
+    return [torch.get_rng_state(), *cuda]
+
+
+def _set_random(states: list[Tensor]) -> None:
+    torch.set_rng_state(states[0].cpu())
+    for state in states[1:]:
+        torch.cuda.set_rng_state(state.cpu())
 
 
 def _write_history(progress: Progress, folder: Path) -> None:
@@ -182,10 +268,12 @@ def _optimizer(
 
 def _epoch(
     model: nn.Module,
+    norms: Sequence[WholeBatch],
     optimizer: torch.optim.Optimizer,
     job: Job,
     progress: Progress,
     accelerator: Accelerator,
+    group: Group,
     told: Stopping,
 ) -> dict[str, float] | None:
     """The steps of an epoch that are left; None where it was told to stop."""
@@ -195,41 +283,52 @@ def _epoch(
         torch.manual_seed(job.seed * 1_000_003 + epoch)  # dropout: the same after a resume
     samples = job.train.take(order(job.seed, epoch, len(job.train), job.sampling))
     parts = batch_parts(len(samples), recipe.batch_size)
-    shares = [part[accelerator.process_index :: accelerator.num_processes] for part in parts]
+    mine = [group.share(np.arange(len(part))) for part in parts]
+    # A batch that is too small for every process to have a share: one sample, which counts nothing.
+    taken = [here if len(here) else np.arange(1) for here in mine]
+    shares = [part[here] for part, here in zip(parts, taken, strict=True)]
     weights = _tensor(job.class_weights, accelerator)
     model.train()
     totals = torch.tensor(progress.partial[:3], dtype=torch.float64).to(accelerator.device)
     what = f"epoch {epoch + 1}/{recipe.epochs}"
     with closing(_batches(job, samples, shares[first:], accelerator)) as given:
-        shown = given if job.brief else track(given, what, len(parts) - first)
+        quiet = job.brief or group.rank > 0
+        shown = given if quiet else track(given, what, len(parts) - first)
         for step, (images, y) in enumerate(shown, start=first):
             if job.augment.active:
-                generator = _generator(job.seed, epoch, step, accelerator.process_index)
-                images = augment.jitter(images, job.augment, generator)
+                generator = _generator(job.seed, epoch, step, 0)
+                drawn = augment.draw(len(parts[step]), job.augment, generator)
+                images = augment.change(images, drawn.take(taken[step]))
             rate = learning_rate(epoch * len(parts) + step, recipe.epochs * len(parts), recipe)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            with accelerator.autocast():
+            for weights_of in optimizer.param_groups:
+                weights_of["lr"] = rate
+            counts = len(mine[step]) > 0
+            for norm in norms:
+                norm.silent = not counts
+            drops = WholeBatchDrops(len(parts[step]), taken[step]) if group.size > 1 else None
+            with accelerator.autocast(), drops or contextlib.nullcontext():
                 logits = model(images)
             losses = functional.cross_entropy(logits.float(), y, weight=weights, reduction="none")
             # Gradients are averaged over processes: each divides by its even share of the batch.
             whole = _batch_weight(job, samples, parts[step])
-            accelerator.backward(losses.sum() * accelerator.num_processes / whole)
+            accelerator.backward(losses.sum() * (group.size * counts) / whole)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-            totals[0] += functional.cross_entropy(logits.detach().float(), y, reduction="sum")
-            totals[1] += (logits.detach().argmax(dim=1) == y).sum()
-            totals[2] += len(y)
-            if told.asked:
+            if counts:
+                totals[0] += functional.cross_entropy(logits.detach().float(), y, reduction="sum")
+                totals[1] += (logits.detach().argmax(dim=1) == y).sum()
+                totals[2] += len(y)
+            if group.agreed(told.asked):
                 progress.step = step + 1
+                totals = group.sum(totals)
                 progress.partial = [*totals.tolist(), time.monotonic() - started]
                 return None
     progress.step = len(parts)
+    totals = group.sum(totals)
     progress.partial = [*totals.tolist(), time.monotonic() - started]
-    totals = accelerator.reduce(totals, "sum")
     loss_sum, right, seen = totals.tolist()
     if not np.isfinite(loss_sum):
-        raise RunFailed(
+        raise Agreed(
             f"the training loss is no longer finite in epoch {epoch + 1}; lower train.lr or use "
             "train.precision fp32"
         )
@@ -245,22 +344,24 @@ def _batch_weight(job: Job, samples: Samples, batch: NDArray[np.intp]) -> float:
 
 @torch.inference_mode()
 def _validate(
-    model: nn.Module, job: Job, accelerator: Accelerator, told: Stopping
+    model: nn.Module, job: Job, accelerator: Accelerator, group: Group, told: Stopping
 ) -> dict[str, float] | None:
-    """Loss and accuracy on the validation part; None where it was told to stop."""
+    """Loss and accuracy on the validation part; None where one process alone is told to stop."""
     model.eval()
-    totals = torch.zeros(2, dtype=torch.float64, device=accelerator.device)
     starts, size = range(0, len(job.val), job.recipe.batch_size), job.recipe.batch_size
     parts = [np.arange(start, min(start + size, len(job.val))) for start in starts]
-    with closing(_batches(job, job.val, parts, accelerator)) as given:
-        for images, y in given:
+    found = torch.zeros(len(parts), 2, dtype=torch.float64, device=accelerator.device)
+    own = range(len(parts))[group.rank :: group.size]
+    with closing(_batches(job, job.val, [parts[i] for i in own], accelerator)) as given:
+        for batch, (images, y) in zip(own, given, strict=True):
             with accelerator.autocast():
                 logits = model(images)
-            totals[0] += functional.cross_entropy(logits.float(), y, reduction="sum")
-            totals[1] += (logits.argmax(dim=1) == y).sum()
-            if told.asked:
+            found[batch, 0] = functional.cross_entropy(logits.float(), y, reduction="sum")
+            found[batch, 1] = (logits.argmax(dim=1) == y).sum()
+            if told.asked and group.size == 1:
                 return None
-    loss, right = totals.tolist()
+    # One after another, so that the sum does not depend on who computed what.
+    loss, right = (functools.reduce(operator.add, column) for column in group.sum(found).T.tolist())
     return {"val_loss": loss / len(job.val), "val_accuracy": right / len(job.val)}
 
 

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from magnostic.models.classifier import Classifier
 from magnostic.progress import track
-from magnostic.train import device
+from magnostic.train import device, ranks
 from magnostic.train.device import Precision
 from magnostic.train.inputs import Photographs
+from magnostic.train.ranks import Group
 
 AUTOCAST: Final = {"bf16": torch.bfloat16, "fp16": torch.float16}
 #: Rows whose logits are computed at once: bounds the memory of kernels and neighbours.
@@ -31,19 +32,52 @@ def features(
     precision: Precision,
     what: str = "frozen features",
 ) -> NDArray[np.float32]:
-    """What the head sees, float32 [N, D], of the photographs at these positions."""
+    """What the head sees, float32 [N, D], of the photographs at these positions.
+
+    Several processes share the batches; each photograph is computed by one of them.
+    """
     model.eval()
+    group = ranks.current() if len(positions) > batch_size else ranks.ALONE
+    with group.together():
+        group.call(_join, model, photographs, positions, batch_size, precision)
+        return _features(model, photographs, positions, batch_size, precision, group, what)
+
+
+def _join(
+    model: Classifier,
+    photographs: Photographs,
+    positions: NDArray[np.intp],
+    batch_size: int,
+    precision: Precision,
+) -> None:
+    group = ranks.current()
+    _features(model.eval(), photographs, positions, batch_size, precision, group, None)
+
+
+@torch.inference_mode()
+def _features(
+    model: Classifier,
+    photographs: Photographs,
+    positions: NDArray[np.intp],
+    batch_size: int,
+    precision: Precision,
+    group: Group,
+    what: str | None,
+) -> NDArray[np.float32]:
+    """This process's share; all of it at process 0."""
     where = next((p.device for p in model.parameters()), torch.device("cpu"))
     if where.type == "cpu":
         device.keep_memory()
     result = np.empty((len(positions), model.encoder.width), dtype=np.float32)
     starts = range(0, len(positions), batch_size)
-    for start in track(starts, what, len(starts)):
+    own = group.of(group.rank, starts)
+    for start in own if what is None else track(own, what, len(own)):
         here = positions[start : start + batch_size]
         # Always whole batches: some kernels round differently for another batch size, and an
         # image's features must not depend on how many are asked for.
         images = photographs.images(np.resize(here, batch_size), where)
         result[start : start + len(here)] = encode(model, images, precision)[: len(here)]
+    group.gathered(result, starts, len(positions))
     return result
 
 

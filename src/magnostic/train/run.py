@@ -22,7 +22,17 @@ from magnostic.progress import say
 from magnostic.recipe import Finetune, Probe, Recipe
 from magnostic.report import write_card, write_report
 from magnostic.splits.table import Folds, Parts
-from magnostic.train import calibrate, checkpoint, child, controls, device, fit, memory, reference
+from magnostic.train import (
+    calibrate,
+    checkpoint,
+    child,
+    controls,
+    device,
+    fit,
+    memory,
+    ranks,
+    reference,
+)
 from magnostic.train.environment import environment
 from magnostic.train.experiment import Experiment, load_source, resolve
 
@@ -56,7 +66,7 @@ def run(recipe: Recipe, images: Images, out: Path, *, resume: bool = False) -> P
         BadInput: a folder in use, a protocol or task that the data cannot bear, missing weights.
         RunFailed: training diverged, the disk is full, or memory ran out.
     """
-    device.require_one_process()
+    ranks.require_connected()
     recipe = resolve(recipe)
     device.threads()
     experiment = Experiment(recipe, images, load_source(recipe))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Final
@@ -18,13 +19,18 @@ from magnostic.progress import say
 
 Handler = Callable[[int, FrameType | None], object]
 _NAMES: Final = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")
+#: Seconds within which a signal under torchrun is the first one again: torchrun passes on to its
+#: processes what they have got with it.
+REPEATED: Final = 0.5
 
 
 class Stopping:
     """Whether a signal came, and how to obey it."""
 
-    def __init__(self) -> None:
+    def __init__(self, repeated: float = 0.0) -> None:
+        self._repeated = repeated
         self.number: int | None = None
+        self._noted = 0.0
         self._handlers: dict[int, Handler] = {}
 
     @property
@@ -38,16 +44,21 @@ class Stopping:
 
     def note(self, number: int, frame: FrameType | None) -> None:
         if self.number is not None:
-            self._handlers[number](number, frame)
+            if time.monotonic() - self._noted >= self._repeated:
+                self._handlers[number](number, frame)
             return
-        self.number = number
+        self.number, self._noted = number, time.monotonic()
         say(f"{signal.Signals(number).name}: stopping after this step; once more stops at once")
 
 
 @contextlib.contextmanager
-def stopping() -> Iterator[Stopping]:
-    """Note signals inside that have a handler; elsewhere than in the main thread none is noted."""
-    told = Stopping()
+def stopping(repeated: float = 0.0) -> Iterator[Stopping]:
+    """Note signals inside that have a handler; elsewhere than in the main thread none is noted.
+
+    Args:
+        repeated: seconds within which a second signal is the first one again.
+    """
+    told = Stopping(repeated)
     if threading.current_thread() is threading.main_thread():
         for name in _NAMES:
             number = getattr(signal, name, None)
