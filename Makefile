@@ -25,6 +25,7 @@ lint: $(STAMP)
 # The site goes to site/; open site/index.html.
 docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q --strict
+	$(BIN)/python .ci/check_site.py site
 
 bench: $(STAMP)
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[all,dev,bench]'
