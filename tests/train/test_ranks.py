@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import signal
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from magnostic.data.store import Store
 from magnostic.errors import BadInput, RunFailed
 from magnostic.preprocess import augment
 from magnostic.recipe import Augment
-from magnostic.train import ranks
+from magnostic.train import ranks, stopping, torchrun
 from magnostic.train.ranks import Group
 
 
@@ -123,6 +124,10 @@ def test_processes_that_have_not_joined_are_refused(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(BadInput, match="torchrun --nproc-per-node"):
         ranks.require_connected()
+
+
+def test_no_signal_that_process_0_notes_kills_another() -> None:
+    assert {signal.Signals(number).name for number in torchrun._signals()} == set(stopping.NAMES)
 
 
 def test_photographs_are_opened_again_by_another_process(

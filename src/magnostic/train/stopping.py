@@ -18,7 +18,8 @@ from typing import Final
 from magnostic.progress import say
 
 Handler = Callable[[int, FrameType | None], object]
-_NAMES: Final = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")
+#: Signals that ask to stop.
+NAMES: Final = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")
 #: Seconds within which a signal under torchrun is the first one again: torchrun passes on to its
 #: processes what they have got with it.
 REPEATED: Final = 0.5
@@ -60,7 +61,7 @@ def stopping(repeated: float = 0.0) -> Iterator[Stopping]:
     """
     told = Stopping(repeated)
     if threading.current_thread() is threading.main_thread():
-        for name in _NAMES:
+        for name in NAMES:
             number = getattr(signal, name, None)
             handler = None if number is None else signal.getsignal(number)
             if number is not None and callable(handler):

@@ -24,6 +24,7 @@ import torch.distributed as dist
 from magnostic.errors import BadInput, MagnosticError, RunFailed
 from magnostic.train import ranks
 from magnostic.train.ranks import Agreed, Group
+from magnostic.train.stopping import NAMES
 
 #: How long a step waits for the slowest process (a checkpoint being written, a slow disk).
 STEP: Final = datetime.timedelta(minutes=30)
@@ -170,8 +171,7 @@ def _end_with(group: Group, watch: Any) -> None:
 
 
 def _signals() -> list[int]:
-    names = ("SIGINT", "SIGTERM", "SIGUSR1")
-    return [getattr(signal, name) for name in names if hasattr(signal, name)]
+    return [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
 
 
 def _word(error: BaseException) -> str:
