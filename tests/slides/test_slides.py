@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import uuid
 from collections import Counter
 from pathlib import Path
@@ -11,10 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
+from PIL import Image
 
 from magnostic.cli import main
 from magnostic.deploy import Predictor
-from magnostic.errors import BadInput, MissingExtra
+from magnostic.errors import BadInput, DataError, MissingExtra
 from magnostic.slides import Outcome, Photographs, Settings, listed, predict_slides, source, table
 
 SETTINGS = Settings(magnification=100)
@@ -248,3 +251,41 @@ def test_qupath_sees_the_scanned_part_alone() -> None:
     assert slide._scanned(bounds | sides) == (30, 40)
     assert slide._scanned(bounds | sides | {"openslide.bounds-width": "1000"}) == (0, 0)
     assert slide._scanned(bounds) == (0, 0)
+
+
+def test_plain_images_that_claim_more_than_they_hold(tmp_path: Path) -> None:
+    """A JPEG of some bytes took 20 seconds and 9 GB."""
+    jpeg = tmp_path / "x.jpg"
+    Image.new("RGB", (64, 64)).save(jpeg)
+    data = bytearray(jpeg.read_bytes())
+    struct.pack_into(">HH", data, data.find(b"\xff\xc0") + 5, 30_000, 30_000)
+    jpeg.write_bytes(data)
+    with pytest.raises(DataError, match=r"cannot hold 30000x30000 pixels"):
+        source.open_slide(jpeg)
+
+
+def test_a_tiff_that_names_a_part_of_its_strips(tmp_path: Path) -> None:
+    path = tmp_path / "x.tif"
+    tifffile.imwrite(path, np.zeros((64, 64, 3), np.uint8), rowsperstrip=64, photometric="rgb",
+                     compression="zlib", metadata=None)  # fmt: skip
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        file.pages.first.tags["ImageLength"].overwrite(64 * 900)
+    with pytest.raises(DataError, match="a part of its pixels only"):
+        source._tiff(path)
+
+
+def test_other_formats_and_memory_that_does_not_suffice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.png"
+    Image.new("RGB", (32, 32)).save(path, "EPS")
+    with pytest.raises(DataError, match="cannot be read"):
+        source.open_slide(path)
+    Image.new("RGB", (32, 32)).save(path)
+
+    def none(_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("magnostic.slides.source._opaque", none)
+    with pytest.raises(DataError, match="memory does not suffice"):
+        source.open_slide(path)

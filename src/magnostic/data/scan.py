@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,8 +36,13 @@ from magnostic.progress import say, track
 EXTENSIONS: Final = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 #: Pixels beyond which a file is refused before it is decoded (Pillow's own hard limit).
 MAX_PIXELS: Final = 178_956_970
-#: What Pillow may take content for that was sent: other formats run programs or read other files.
-_SENT: Final = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF")
+#: What Pillow may take a file for, whatever its name: other formats run programs (PostScript) or
+#: read other files.
+FORMATS: Final = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF")
+#: Formats in which a byte holds some hundred pixels at most (zlib packs 1,032 bytes into one, a
+#: JPEG spends a bit on six blocks), and a bound well beyond: a file that says more is broken.
+_BOUNDED: Final = ("PNG", "JPEG", "MPO")
+_PIXELS_A_BYTE: Final = 1000
 _BATCH: Final = 4096
 _AS_RGB: Final = (
     "save it as 8-bit RGB, e.g. Image.open(p).convert('RGB').save(p) in Pillow, or leave it out"
@@ -100,31 +105,52 @@ def decode(source: Path | bytes, scratch: png.Scratch | None = None) -> NDArray[
         scratch: where the pixels may lie, until the thread decodes the next file.
     """
     try:
-        if (len(source) if isinstance(source, bytes) else source.stat().st_size) == 0:
+        if _length(source) == 0:
             raise Unusable("empty file", "0 bytes; copy or download it again")
         plain = png.decode(source, MAX_PIXELS, scratch)
         if plain is not None:
             return plain
         with opened(source) as image:
             _refuse(image)
+            refuse_hollow(image, source)
             image.load()
             return np.asarray(image)
     except FileNotFoundError:
         raise Unusable("missing", "no such file; mend the path or restore the file") from None
     except Image.DecompressionBombError:
         raise Unusable("too large", f"more than {MAX_PIXELS:,} pixels; cut it into tiles") from None
+    except MemoryError:
+        raise Unusable(
+            "too large", "memory does not suffice to decode it; cut it into tiles"
+        ) from None
     except UnidentifiedImageError:
         raise Unusable("not an image", _what_instead(source)) from None
-    except (OSError, SyntaxError, ValueError, EOFError, RuntimeError, TypeError) as error:
+    except Unusable:
+        raise
+    except Exception as error:  # whatever a decoder raises of a broken file
         fault = "truncated" if "truncated" in str(error).lower() else "unreadable"
         raise Unusable(fault, f"{error}; copy or download it again") from None
 
 
 def opened(source: Path | bytes) -> Image.Image:
     """A file or its content as Pillow opens it: the header is read, the pixels are not."""
-    if isinstance(source, bytes):
-        return Image.open(io.BytesIO(source), formats=_SENT)
-    return Image.open(source)
+    return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
+
+
+def refuse_hollow(image: Image.Image, source: Path | bytes) -> None:
+    """Raise Unusable where the file is too short for the size in its header.
+
+    A few thousand bytes with a wrong size would otherwise take minutes and gigabytes: a JPEG that
+    ends early is filled up with grey.
+    """
+    (width, height), length = image.size, _length(source)
+    if image.format in _BOUNDED and width * height > _PIXELS_A_BYTE * length:
+        size = f"{length:,} bytes cannot hold {width}x{height} pixels"
+        raise Unusable("truncated", f"{size}; copy or download it again")
+
+
+def _length(source: Path | bytes) -> int:
+    return len(source) if isinstance(source, bytes) else source.stat().st_size
 
 
 def pixel_hash(pixels: NDArray[np.uint8]) -> str:
@@ -246,8 +272,14 @@ def _refuse(image: Image.Image) -> None:
     if image.mode != "RGB":
         raise Unusable("not RGB", f"its mode is {image.mode}; {_AS_RGB}")
     # Pillow opens 16-bit RGB as RGB and drops the low byte without a word.
-    if any("16" in str(getattr(tile, "args", "")) for tile in getattr(image, "tile", ())):
+    if any("16" in _raw_mode(tile) for tile in getattr(image, "tile", ())):
         raise Unusable("not RGB", f"16 bits a channel; {_AS_RGB}")
+
+
+def _raw_mode(tile: Any) -> str:
+    """How a tile's pixels lie in the file; beside it may stand the number of the open file."""
+    args = getattr(tile, "args", "")
+    return str(args[0] if isinstance(args, tuple) and args else args)
 
 
 def _what_instead(source: Path | bytes) -> str:
@@ -265,5 +297,5 @@ def _kind(head: bytes) -> str:
     try:  # a character cut off at the end of the piece is no fault
         codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
-        return "no image format that Pillow knows"
+        return "no image format that is read here (PNG, JPEG, TIFF, BMP, WebP)"
     return "text"

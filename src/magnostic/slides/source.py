@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import math
 import os
 import threading
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from magnostic.data.scan import Unusable, opened, refuse_hollow
 from magnostic.data.strict import strict_decoding
 from magnostic.errors import BadInput, DataError, MissingExtra
 from magnostic.slides import scale
@@ -23,6 +26,7 @@ MAX_PLAIN: Final = 1_000_000_000
 PLAIN: Final = (".png", ".jpg", ".jpeg")
 _TIFF: Final = (".tif", ".tiff")
 _WHITE: Final = (255, 255, 255)
+_PYRAMID: Final = "convert it to a tiled, pyramidal TIFF (vips tiffsave --tile --pyramid)"
 
 
 class Slide(Protocol):
@@ -227,20 +231,24 @@ def _number(text: str | None) -> float | None:
 
 def _refuse_size(path: Path, width: int, height: int) -> None:
     if width * height > MAX_PLAIN:
-        raise DataError(
-            f"{path}: {width}x{height} pixels without a pyramid; convert it to a tiled, pyramidal "
-            "TIFF (vips tiffsave --tile --pyramid)"
-        )
+        raise DataError(f"{path}: {width}x{height} pixels without a pyramid; {_PYRAMID}")
 
 
 def _decoded(path: Path) -> NDArray[np.uint8]:
     try:
-        with strict_decoding(), _large(), Image.open(path) as image:
+        with strict_decoding(), _large(), opened(path) as image:
             _refuse_size(path, *image.size)
+            refuse_hollow(image, path)
             if image.mode not in ("RGB", "RGBA"):
                 raise DataError(f"{path}: its mode is {image.mode}, not RGB; convert it")
             return _opaque(np.asarray(image))
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+    except Unusable as bad:
+        raise DataError(f"{path}: {bad}") from None
+    except MemoryError:
+        raise DataError(f"{path}: memory does not suffice to decode it; {_PYRAMID}") from None
+    except DataError:
+        raise
+    except Exception as error:  # whatever a decoder raises of a broken file
         raise DataError(f"{path}: cannot be read ({error}); copy or export it again") from None
 
 
@@ -263,10 +271,14 @@ def _tiff(path: Path) -> NDArray[np.uint8]:
         import tifffile
     except ImportError:
         raise MissingExtra("wsi", "tifffile") from None
+    # Of what is odd in a file it logs a line each; without a handler they would go to the terminal.
+    logging.getLogger("tifffile").addHandler(logging.NullHandler())
     try:
         with tifffile.TiffFile(os.fspath(path)) as file:
             page = file.pages.first
             _refuse_size(path, page.imagewidth, page.imagelength)
+            if len(page.dataoffsets) < math.prod(page.chunked):
+                raise DataError(f"{path}: holds a part of its pixels only; copy or export it again")
             pixels = page.asarray()
     except DataError:
         raise
