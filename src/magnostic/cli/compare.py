@@ -111,6 +111,7 @@ def _table(grid: Grid, *, plain: bool = False) -> Table:
 def _write(result: Mapping[str, Any], targets: Mapping[str, Path]) -> None:
     import pandas as pd
 
+    from magnostic.csv_text import guarded
     from magnostic.files import write_json, write_text
 
     for suffix, target in targets.items():
@@ -124,5 +125,6 @@ def _write(result: Mapping[str, Any], targets: Mapping[str, Path]) -> None:
                 for pair in result["pairs"]
                 for name, figure in pair["figures"].items()
             ]
-            write_text(target, pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"))
+            frame = pd.DataFrame(rows).map(guarded)
+            write_text(target, frame.to_csv(index=False, lineterminator="\n"))
         print(f"written: {target}")

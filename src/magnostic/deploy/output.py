@@ -18,6 +18,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from magnostic.csv_text import guarded
 from magnostic.errors import BadInput
 from magnostic.evaluate.predictions import PREFIX
 from magnostic.files import whole_file
@@ -128,7 +129,7 @@ def _csv(path: Path, rows: Iterable[Row], columns: Sequence[str]) -> None:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         for row in rows:
-            writer.writerow({k: str(v).lower() if v is True or v is False else v
+            writer.writerow({k: str(v).lower() if v is True or v is False else guarded(v)
                              for k, v in row.items()})  # fmt: skip
 
 

@@ -16,11 +16,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from magnostic.csv_text import plain
 from magnostic.data.images import Images
 from magnostic.errors import TableError, did_you_mean
 
 #: Columns that may name images, the first that is there.
 COLUMNS: Final = ("image_id", "path", "file", "filename")
+#: Names that an error lists at most.
+_SHOWN: Final = 20
 #: Columns of a CSV that are words even where they look like numbers.
 _WORDS: Final = (*COLUMNS, "y_true", "y_pred", "protocol", "part")
 
@@ -46,6 +49,8 @@ def load(path: Path) -> pd.DataFrame:
         else:
             names = dict.fromkeys(_WORDS, "str")
             frame = pd.read_csv(path, dtype=names, keep_default_na=False, na_values=[""])
+            for name in frame.columns.intersection(list(_WORDS)):
+                frame[name] = frame[name].map(plain, na_action="ignore")
     except FileNotFoundError:
         raise TableError(f"{path}: no such file; give a table of predictions") from None
     except (OSError, UnicodeDecodeError, pa.ArrowException, ValueError) as error:
@@ -120,7 +125,10 @@ def _stem(path: object) -> str:
 
 
 def listed(names: Sequence[object] | pd.Index) -> str:
-    return ", ".join(map(str, names)) or "none"
+    """The names in one line, the first of many."""
+    shown = ", ".join(str(name)[:80] for name in names[:_SHOWN])
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return shown + more or "none"
 
 
 def fault(path: Path, row: int | None, what: str) -> TableError:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from magnostic.csv_text import guarded
 from magnostic.report.words import MISSING, interval, share
 
 Value = str | int | float | None
@@ -40,8 +41,8 @@ class Table:
         out = io.StringIO()
         fields = list(dict.fromkeys(key for record in self.records for key in record))
         writer = csv.DictWriter(out, fields, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.records)
+        writer.writerow({name: guarded(name) for name in fields})
+        writer.writerows({k: guarded(v) for k, v in record.items()} for record in self.records)
         return out.getvalue()
 
 
