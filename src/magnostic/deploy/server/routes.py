@@ -4,7 +4,7 @@
 
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.responses import Response
 
@@ -22,13 +22,32 @@ _PATIENTS: Final = {
 }
 
 
+def _api(request: Request) -> Api:
+    """What the application works with.
+
+    FastAPI keeps the functions of every application that there was in caches of its own: they must
+    not hold a model.
+    """
+    found: Api = request.app.state.api
+    return found
+
+
+async def _predict(request: Request) -> Response:
+    return await _api(request).predict(request)
+
+
+async def _explain(request: Request) -> Response:
+    return await _api(request).explain(request)
+
+
 def install(app: FastAPI, api: Api) -> None:
     """Put the operations into the application."""
+    app.state.api = api
     bearer = HTTPBearer(auto_error=False, description="The API key of this server.")
     Given = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 
-    def key(given: Given) -> None:
-        api.check_key(None if given is None else given.credentials)
+    def key(request: Request, given: Given) -> None:
+        _api(request).check_key(None if given is None else given.credentials)
 
     needs_key = [Depends(key)] if api.settings.api_key is not None else []
     router = APIRouter(dependencies=needs_key)
@@ -45,7 +64,7 @@ def install(app: FastAPI, api: Api) -> None:
         summary="Predict photographs",
         description="Answers stand in the order of the photographs, each with its prediction or "
         "its error. Where not one can be read the status is that of the first one's error.",
-    )(api.predict)  # fmt: skip
+    )(_predict)  # fmt: skip
     target = {"type": "string", "enum": list(classes), "description": "Class to explain; by "
               "default the one predicted."}  # fmt: skip
     router.post(
@@ -56,12 +75,12 @@ def install(app: FastAPI, api: Api) -> None:
         ),
         summary="Explain one photograph",
         description="Relevance of every place for one class, and the nearest training images.",
-    )(api.explain)  # fmt: skip
+    )(_explain)  # fmt: skip
 
     question: Any = schema.patients_question(tuple(classes))
 
-    async def of_patients(body: question) -> dict[str, Any]:
-        return await api.patients(body.images)
+    async def of_patients(request: Request, body: question) -> dict[str, Any]:
+        return await _api(request).patients(body.images)
 
     router.post(
         "/v1/patients", tags=["predict"], response_model=schema.PatientsAnswer,
@@ -76,8 +95,8 @@ def install(app: FastAPI, api: Api) -> None:
         summary="Describe the model",
         responses={s: r for s, r in refusals.items() if s in (401, 403, 500)},
     )  # fmt: skip
-    async def model() -> dict[str, Any]:
-        return answers.model(api.models, settings)
+    async def model(request: Request) -> dict[str, Any]:
+        return answers.model(_api(request).models, settings)
 
     @router.get(
         "/metrics", tags=["operation"], summary="Counters for Prometheus",
@@ -88,8 +107,9 @@ def install(app: FastAPI, api: Api) -> None:
             **{s: r for s, r in refusals.items() if s in (401, 403, 500)},
         },
     )  # fmt: skip
-    async def metrics() -> Response:
-        return Response(api.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+    async def metrics(request: Request) -> Response:
+        told = _api(request).metrics.text()
+        return Response(told, media_type="text/plain; version=0.0.4; charset=utf-8")
 
     app.include_router(router)
 
@@ -104,7 +124,8 @@ def install(app: FastAPI, api: Api) -> None:
         "/readyz", tags=["operation"], response_model=schema.Ready,
         summary="Are photographs taken", responses=declared(403, 500, 503),
     )  # fmt: skip
-    async def readyz() -> dict[str, str]:
+    async def readyz(request: Request) -> dict[str, str]:
+        api = _api(request)
         if api.queue.stopping or not api.batcher.alive or api.queue.length >= api.queue.most:
             raise Problem(503, "busy", problems.MEANINGS[503], headers={"Retry-After": "1"})
         return {"status": "ready"}
