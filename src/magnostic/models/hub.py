@@ -43,7 +43,8 @@ def download(repository: str, names: Sequence[str], what: str) -> Path:
     _require(constants.ENDPOINT, f"{what} could not be had from {repository}")
     for name in names:
         try:
-            return Path(huggingface_hub.hf_hub_download(repository, name))
+            # The newest revision is wanted; tensors alone are read, their SHA-256 is kept.
+            return Path(huggingface_hub.hf_hub_download(repository, name))  # nosec B615
         except EntryNotFoundError:
             continue
         except GatedRepoError:
