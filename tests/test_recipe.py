@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from magnostic import recipe_file as recipes
@@ -147,3 +147,53 @@ def test_defaults_are_honest() -> None:
     plain = Recipe(name="x")
     assert plain.split.protocols == ("patient",)
     assert plain.data.duplicates == plain.data.double_labels == "together"
+
+
+#: Values that a field may get, right for some and wrong for others.
+_VALUES = st.one_of(
+    st.none(), st.booleans(), st.integers(-3, 3000), st.floats(), st.text(max_size=8),
+    st.sampled_from(["none", "train", "random", "adam", "sgd", "cosine", "pooled", "224,112"]),
+    st.lists(st.sampled_from(["random", "patient", "accession", 1, 0.1]), max_size=3),
+)  # fmt: skip
+_FIELDS = [
+    (section, field)
+    for section, info in Recipe.model_fields.items()
+    for field in getattr(info.annotation, "model_fields", {"": None})
+] + [("train", field) for field in {**Finetune.model_fields, **Probe.model_fields}]
+
+
+@settings(max_examples=150)
+@given(
+    base=st.sampled_from(sorted(recipes.shipped())),
+    changes=st.lists(st.tuples(st.sampled_from(_FIELDS), _VALUES), max_size=3),
+)
+def test_any_change_of_a_recipe_round_trips_or_is_refused(
+    base: str, changes: list[tuple[tuple[str, str], object]]
+) -> None:
+    raw = recipes.read(recipes.shipped()[base])
+    for (section, field), value in changes:
+        change = {section: {field: value} if field else value}
+        raw = recipes.merge(raw, change)
+    try:
+        recipe = recipes.parse(raw, base)
+    except RecipeError as error:
+        said = str(error)
+    else:
+        assert recipes.parse(yaml.safe_load(recipe.to_yaml()), base) == recipe
+        return
+    assert base in said
+
+
+@settings(max_examples=80)
+@given(st.text(max_size=60) | st.from_regex(r"(seed|train|model): ?[-\[{&*!|>'\"0-9a-z ]{0,12}"))
+def test_any_text_is_a_recipe_or_an_error_of_ours(
+    tmp_path_factory: pytest.TempPathFactory, text: str
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.yaml"
+    path.write_text(text, encoding="utf-8", errors="replace")
+    said = "any.yaml"
+    try:
+        recipes.load(path)
+    except RecipeError as error:
+        said = str(error)
+    assert "any.yaml" in said or "no such recipe" in said

@@ -6,11 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from magnostic import tables
 from magnostic.data import Images, read_images
-from magnostic.data.images import COLUMNS, classes, targets
+from magnostic.data.images import COLUMNS, BadFile, classes, targets
 from magnostic.errors import TableError
 from magnostic.evaluate.predictions import Predictions, make
 from magnostic.splits.table import Parts
@@ -135,3 +139,89 @@ def test_a_part_must_be_known(images: Images, tmp_path: Path) -> None:
     )
     with pytest.raises(TableError, match="'exam'"):
         Parts(table, {}).write(tmp_path)
+
+
+WORDS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=10)
+
+
+@settings(max_examples=40)
+@given(
+    rows=st.lists(
+        st.tuples(WORDS, WORDS, st.none() | WORDS, st.none() | st.integers(1, 32_767)),
+        min_size=1, max_size=6, unique_by=lambda row: row[0],
+    )
+)  # fmt: skip
+def test_any_images_table_round_trips(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str, str | None, int | None]]
+) -> None:
+    in_order = sorted(rows, key=lambda row: row[0])
+    ids, labels, patients, magnifications = zip(*in_order, strict=True)
+    frame = pd.DataFrame({
+        "image_id": ids, "path": "/x", "label": labels, "tumour_type": None, "malignancy": None,
+        "slide_id": patients, "patient_id": patients, "accession": None,
+        "magnification": pd.array(magnifications, "Int64"), "width": 3, "height": 2,
+        "pixel_hash": "h", "source": "s",
+    })  # fmt: skip
+    images = Images(frame, skipped=(BadFile(ids[0], "fault", labels[0]),))
+    path = tmp_path_factory.getbasetemp() / "drawn.parquet"
+    images.write(path)
+    again = Images.read(path)
+    assert again.data_hash == images.data_hash
+    assert again.skipped == images.skipped
+    for name in ("image_id", "label", "patient_id", "magnification"):
+        one, other = (t[name].astype("object") for t in (again.table, images.table))
+        assert [None if pd.isna(v) else v for v in one] == [
+            None if pd.isna(v) else v for v in other
+        ]
+    written = path.read_bytes()
+    again.write(path)
+    assert path.read_bytes() == written
+
+
+@settings(max_examples=40)
+@given(seed=st.integers(0, 10_000), n=st.integers(1, 12), n_classes=st.integers(2, 5))
+def test_any_predictions_round_trip_to_the_last_bit(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, n: int, n_classes: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    names = [f"c{k}" for k in range(n_classes)]
+    logits = rng.normal(0, rng.choice([0.1, 5, 60]), (n, n_classes))
+    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares = (shares / shares.sum(axis=1, keepdims=True)).astype(np.float32)
+    rows = pd.DataFrame({"image_id": [f"i{k}" for k in range(n)], "slide_id": None,
+                         "patient_id": "p", "accession": None, "magnification": 40})  # fmt: skip
+    table = make(rows, rng.choice(names, n).tolist(), shares, names,
+                 protocol="random", repeat=0, fold=1, part="test")  # fmt: skip
+    path = tmp_path_factory.getbasetemp() / "predictions.parquet"
+    Predictions(table).write(path)
+    again = Predictions.read(path)
+    assert again.classes == names
+    assert again.probabilities.tobytes() == shares.tobytes()
+    assert again.table["y_pred"].tolist() == table["y_pred"].tolist()
+
+
+@settings(max_examples=60)
+@given(
+    column=st.sampled_from([c.name for c in COLUMNS]),
+    value=st.none() | st.integers() | st.floats() | st.text(max_size=5) | st.binary(max_size=5)
+    | st.lists(st.integers(0, 3), max_size=2) | st.dictionaries(st.just("a"), st.integers(0, 3)),
+)  # fmt: skip
+def test_a_column_of_anything_is_read_or_refused(
+    images: Images, tmp_path_factory: pytest.TempPathFactory, column: str, value: object
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "changed.parquet"
+    images.write(path)
+    table = pq.read_table(path)
+    try:
+        values = pa.array([value] * len(table))
+        pq.write_table(table.set_column(table.column_names.index(column), column, values), path)
+    except (pa.ArrowException, OverflowError):  # Parquet cannot hold that
+        return
+    try:
+        found = Images.read(path).table[column]
+    except TableError as error:
+        said = str(error)
+    else:
+        assert len(found) == len(images)
+        return
+    assert "changed.parquet" in said or "images table" in said

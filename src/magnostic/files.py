@@ -132,7 +132,7 @@ def read_object(path: Path, error: type[BadInput] = BadInput) -> dict[str, Any]:
         value = read_json(path)
     except FileNotFoundError:
         raise error(f"{path}: no such file; it belongs to a finished run or split") from None
-    except ValueError as fault:
+    except (ValueError, RecursionError) as fault:
         raise error(f"{path}: not valid JSON ({fault}); run the recipe again") from None
     if not isinstance(value, dict):
         raise error(f"{path}: expected a JSON object; run the recipe again")

@@ -322,7 +322,7 @@ class Evaluate(_Section):
         alone, recognized slides and training parts of equal size explain of the gap.
     """
 
-    resamples: Annotated[int, Field(ge=0)] = 1000
+    resamples: Annotated[int, Field(ge=0, le=100_000)] = 1000
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     controls: bool = True
 

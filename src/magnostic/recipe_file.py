@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import difflib
+import os
+import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +14,7 @@ import pydantic
 import yaml
 from pydantic import BaseModel
 
+from magnostic import yaml_text
 from magnostic.errors import RecipeError, did_you_mean
 from magnostic.recipe import Dense, Finetune, Probe, Recipe
 
@@ -59,7 +62,7 @@ def find(path: Path, beside: Path | None = None) -> Path:
     """The file of a recipe: a path (also relative to the folder ``beside``) or a shipped name."""
     candidates = [path, beside / path] if beside else [path]
     for candidate in candidates:
-        if candidate.is_file():
+        if os.path.isfile(candidate):  # noqa: PTH113 - Path's question raises for a name too long
             return candidate
     known = shipped()
     if str(path) not in known:
@@ -92,14 +95,7 @@ def read(path: Path) -> dict[str, Any]:
 
 def read_mapping(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file; RecipeError where it is not one."""
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: cannot be read as text ({error})") from None
-    except yaml.YAMLError as error:
-        where = getattr(error, "problem_mark", None)
-        line = f", line {where.line + 1}" if where else ""
-        raise RecipeError(f"{path}{line}: not valid YAML; mend the file") from None
+    raw = yaml_text.load(path, RecipeError)
     if not isinstance(raw, dict):
         raise RecipeError(f"{path}: expected a mapping of fields, starting with name:")
     return raw
@@ -192,7 +188,7 @@ def _explain(error: Any, where: str, raw: Mapping[str, Any]) -> str:
         return f"{where}: {_unknown(location, raw)}"
     message = error["msg"].removeprefix("Value error, ")
     is_value = path and not isinstance(error["input"], Mapping) and error["type"] != "missing"
-    given = f" (given: {error['input']!r})" if is_value else ""
+    given = f" (given: {reprlib.repr(error['input'])})" if is_value else ""
     return f"{where}: {path + ': ' if is_value else ''}{message}{given}"
 
 

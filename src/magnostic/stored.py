@@ -5,15 +5,69 @@ Read from the folder alone and without torch, so that a card can name the model 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from magnostic.errors import BadInput, WeightsError
+from pydantic import ValidationError
+
+from magnostic.errors import BadInput, MagnosticError, WeightsError
 from magnostic.files import read_object
 
 CALIBRATION: Final = "calibration.json"
+_ANEW: Final = "get it anew, or run the recipe again"
+
+
+@contextlib.contextmanager
+def as_written(
+    place: Path,
+    error: type[BadInput] = BadInput,
+    then: str = _ANEW,
+    passing: tuple[type[Exception], ...] = (),
+) -> Iterator[None]:
+    """Around reading what an earlier run wrote: what it cannot be made sense of is ``error``.
+
+    Files of a run may come from another version or from anybody. What reads them takes for granted
+    what this version writes, and may then raise anything at all. Errors of ours, those of the
+    system and ``passing`` stay as they are.
+    """
+    try:
+        yield
+    except (MagnosticError, OSError):
+        raise
+    except MemoryError:
+        raise error(f"{place}: memory does not suffice for what it says; is it whole?") from None
+    except Exception as fault:
+        if isinstance(fault, passing):
+            raise
+        reason = f"{type(fault).__name__}: {brief(fault)}"
+        raise error(
+            f"{place}: not as this version of magnostic writes it ({reason}); {then}"
+        ) from fault
+
+
+def brief(fault: Exception) -> str:
+    """What an exception says, in one line."""
+    if isinstance(fault, ValidationError):
+        first = fault.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"[:300]
+    return " ".join(str(fault).splitlines()[:1])[:300]
+
+
+def inside(folder: Path, name: Any) -> Path:
+    """The file or folder of a run that one of its files names; BadInput where it lies outside.
+
+    Looks at the name alone: a run may lie anywhere, also behind a link.
+    """
+    parts = Path(name).parts if isinstance(name, str) and "\0" not in name else ("..",)
+    if ".." in parts or Path(*parts).is_absolute():
+        raise BadInput(
+            f"{folder}: one of its files names {str(name)[:200]!r}, which is no place inside "
+            f"it; {_ANEW}"
+        )
+    return folder / str(name)
 
 
 def folders_for_use(run: Path) -> list[Path]:
@@ -31,7 +85,7 @@ def folders_for_use(run: Path) -> list[Path]:
     use = read_object(run / "run.json").get("model_for_use")
     if not isinstance(use, list) or not use or not all(isinstance(name, str) for name in use):
         raise BadInput(f"{run / 'run.json'}: names no model for use; train the run again")
-    return [run / name for name in use]
+    return [inside(run, name) for name in use]
 
 
 def classes_of(run: Path) -> tuple[str, ...]:

@@ -75,11 +75,36 @@ def read(path: Path, columns: tuple[Column, ...], what: str) -> tuple[pd.DataFra
         table = pq.read_table(path)
     except FileNotFoundError:
         raise TableError(f"{path}: no such file; expected a {what} table (Parquet)") from None
-    except (pa.ArrowInvalid, OSError) as error:
-        raise TableError(f"{path}: not a readable Parquet file ({error}); make it anew") from None
-    raw = (table.schema.metadata or {}).get(_META_KEY, b"{}")
-    frame = table.to_pandas()
+    except (pa.ArrowException, OSError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise TableError(f"{path}: not a readable Parquet file ({reason}); make it anew") from None
+    names = table.column_names
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise TableError(f"{path}: column {twice[0]!r} stands twice; make it anew")
+    for column in columns:
+        if column.name in names:
+            table = _typed(table, column, path)
+    frame = table.to_pandas(ignore_metadata=True)
     check(frame, columns, f"{path.name} ({what} table)")
-    meta: dict[str, Any] = json.loads(raw)
-    meta.pop("table", None)
+    try:
+        meta = json.loads((table.schema.metadata or {}).get(_META_KEY, b"{}"))
+        meta.pop("table", None)
+    except (ValueError, AttributeError, TypeError, RecursionError):
+        raise TableError(f"{path}: what is noted beside its rows is broken; make it anew") from None
     return frame, meta
+
+
+def _typed(table: pa.Table, column: Column, path: Path) -> pa.Table:
+    """The table with the column in its own type, where nothing is lost by that."""
+    place = table.column_names.index(column.name)
+    found = table.column(place)
+    if found.type == column.type:
+        return table
+    try:
+        found = found.cast(column.type)
+    except pa.ArrowException:
+        raise TableError(
+            f"{path}: column {column.name!r} is {found.type}, not {column.type}; make it anew"
+        ) from None
+    return table.set_column(place, pa.field(column.name, column.type, column.nullable), found)

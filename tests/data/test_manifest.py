@@ -1,3 +1,4 @@
+import csv
 from pathlib import Path
 
 import pandas as pd
@@ -9,7 +10,7 @@ from magnostic.data import read_images
 from magnostic.data.images import GIVEN
 from magnostic.data.manifest import REQUIRED, read
 from magnostic.data.scan import Scanner
-from magnostic.errors import DataError
+from magnostic.errors import DataError, MagnosticError
 
 HASHED = "path,label,pixel_hash,width,height"
 
@@ -233,3 +234,52 @@ def test_any_text_gives_a_table_or_an_error_of_ours(tmp_path_factory, text: str)
     path.write_text(",".join(REQUIRED) + "\n" + text, encoding="utf-8", errors="replace")
     with pytest.raises(DataError):  # no path of random text leads to a photograph
         read(path, None, "stop", Scanner(1))
+
+
+WORDS = st.text(
+    st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zs", "Zl", "Zp")),
+    min_size=1, max_size=12,
+)  # fmt: skip
+
+
+@settings(max_examples=40)
+@given(
+    rows=st.lists(
+        st.tuples(WORDS, st.none() | WORDS, st.none() | st.integers(1, 32_767)),
+        min_size=1, max_size=6,
+    ),
+    separator=st.sampled_from(",;\t"),
+)  # fmt: skip
+def test_what_a_spreadsheet_writes_is_read_back(tmp_path_factory, rows, separator) -> None:
+    """Any words, with separators and quotes in them, in the three forms of CSV."""
+    path = tmp_path_factory.getbasetemp() / "written.csv"
+    names = ["image_id", "path", "label", "patient", "magnification", "pixel_hash", "width",
+             "height"]  # fmt: skip
+    frame = pd.DataFrame(
+        [(f"i{n}", f"{n}.png", label, patient, magnification, f"h{n}", 5, 7)
+         for n, (label, patient, magnification) in enumerate(rows)],
+        columns=names,
+    ).astype({"magnification": "Int64"})  # fmt: skip
+    frame.to_csv(path, index=False, sep=separator)
+    table = read(path, None, "stop", Scanner(1)).table
+    assert table["label"].tolist() == [label for label, _, _ in rows]
+    for column, place in (("patient_id", 1), ("magnification", 2)):
+        found = [None if pd.isna(value) else value for value in table[column]]
+        assert found == [row[place] for row in rows]
+    assert table["pixel_hash"].tolist() == [f"{GIVEN}h{n}" for n in range(len(rows))]
+
+
+@settings(max_examples=60)
+@given(st.lists(st.lists(st.text(max_size=8), max_size=5), max_size=5))
+def test_any_cells_give_a_table_or_an_error_of_ours(tmp_path_factory, cells) -> None:
+    path = tmp_path_factory.getbasetemp() / "cells.csv"
+    with path.open("w", encoding="utf-8", errors="replace", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(HASHED.split(","))
+        writer.writerows(cells)
+    try:
+        table = read(path, None, "skip", Scanner(1)).table
+    except MagnosticError:
+        return
+    assert table["pixel_hash"].str.startswith(GIVEN).all()
+    assert (table["width"] > 0).all()

@@ -96,7 +96,7 @@ def test_a_file_that_is_no_map(tmp_path: Path, text: str, says: str) -> None:
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"gone\.yaml: a label map that can't be read \(No such"):
+    with pytest.raises(DataError, match=r"gone\.yaml: cannot be read as text \(No such"):
         read_label_map(tmp_path / "gone.yaml")
     with pytest.raises(DataError, match="Is a directory"):
         read_label_map(tmp_path)

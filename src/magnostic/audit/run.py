@@ -15,6 +15,7 @@ from magnostic.data.summary import counted
 from magnostic.evaluate.predictions import Predictions
 from magnostic.files import read_object
 from magnostic.splits.table import Folds, Parts
+from magnostic.stored import as_written, inside
 
 _CONTEXT: Final = [
     *("image_id", "label", "slide_id", "patient_id", "accession", "pixel_hash", "source")
@@ -140,6 +141,11 @@ def audit_run(
 
     Raises BadInput where the folder is no whole run.
     """
+    with as_written(folder):
+        return _audit_run(folder, images, run)
+
+
+def _audit_run(folder: Path, images: Images | None, run: Mapping[str, Any] | None) -> list[Finding]:
     run = read_object(folder / "run.json") if run is None else run
     predictions = Predictions.read(folder / "predictions.parquet")
     if images is None:
@@ -153,8 +159,9 @@ def audit_run(
         of_folds = []
         drawn = scored.drawn_by_fold(folder)
         for child in run["children"]:
-            of_folds += _of_child(folder / child["path"], child, context, y, run.get("classes", ()))
-            of_folds.append(_scored(predictions, folder / child["path"], child, drawn, y))
+            place = inside(folder, child["path"])
+            of_folds += _of_child(place, child, context, y, run.get("classes", ()))
+            of_folds.append(_scored(predictions, place, child, drawn, y))
         merged = per_protocol(of_folds)
         for protocol in sorted(map(str, predictions.table["protocol"].unique())):
             merged = _with_rules(merged, folder, predictions, protocol, protocol)

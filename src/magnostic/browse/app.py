@@ -28,6 +28,7 @@ from magnostic.browse.photographs import NotAtHand
 from magnostic.errors import MagnosticError
 from magnostic.evaluate.verdict import NAMES
 from magnostic.report import words
+from magnostic.stored import as_written
 
 #: Nothing but the browser's own files may be loaded, and no page may hold these in a frame.
 _POLICY: Final = (
@@ -55,6 +56,10 @@ def make_app(browser: Browser, hosts: frozenset[str] | None = None) -> FastAPI:
 
     def page(template: str, status: int = 200, **shown: Any) -> Response:
         return HTMLResponse(templates.get_template(template).render(**shown), status)
+
+    def of_run(template: str, make: Callable[[], dict[str, Any]]) -> Response:
+        with as_written(Path("this run"), passing=(Missing, NotAtHand)):
+            return page(template, **make())
 
     @app.middleware("http")
     async def guard(
@@ -99,15 +104,15 @@ def make_app(browser: Browser, hosts: frozenset[str] | None = None) -> FastAPI:
         text: str = "", task: str = "", state: str = "", protocol: str = "", sort: str = ""
     ) -> Response:
         asked = listing.Asked(text, task, state, protocol, sort)
-        return page("runs.html.j2", **overview.runs(browser, asked))
+        return of_run("runs.html.j2", lambda: overview.runs(browser, asked))
 
     @app.get("/run/{key}")
     def run(key: str) -> Response:
-        return page("run.html.j2", **overview.run(browser, key))
+        return of_run("run.html.j2", lambda: overview.run(browser, key))
 
     @app.get("/study/{key}")
     def study(key: str) -> Response:
-        return page("study.html.j2", **overview.study(browser, key))
+        return of_run("study.html.j2", lambda: overview.study(browser, key))
 
     @app.get("/{kind}/{key}/files/{name:path}")
     def file(kind: str, key: str, name: str, save: bool = False) -> Response:
@@ -138,15 +143,15 @@ def make_app(browser: Browser, hosts: frozenset[str] | None = None) -> FastAPI:
 
     @app.get("/run/{key}/errors")
     def errors(key: str, request: Request) -> Response:
-        return page("errors.html.j2", **looking.errors(browser, key, request.query_params))
+        return of_run("errors.html.j2", lambda: looking.errors(browser, key, request.query_params))
 
     @app.get("/run/{key}/image")
     def image(key: str, request: Request) -> Response:
-        return page("image.html.j2", **looking.case(browser, key, request.query_params))
+        return of_run("image.html.j2", lambda: looking.case(browser, key, request.query_params))
 
     @app.get("/run/{key}/patients")
     def patients(key: str, protocol: str = "", sort: str = "score") -> Response:
-        return page("patients.html.j2", **looking.patients(browser, key, protocol, sort))
+        return of_run("patients.html.j2", lambda: looking.patients(browser, key, protocol, sort))
 
     @app.get("/run/{key}/{size}.{ending}")
     def picture(key: str, size: str, ending: str, image: str = "") -> Response:
@@ -224,4 +229,5 @@ def _prose(text: str) -> str:
         front, _, body = text[4:].partition("\n---\n")
     made = MarkdownIt("commonmark", {"html": False}).enable("table").render(body)
     head = f"<pre>{html.escape(front)}</pre>" if front else ""
-    return Markup(head + made)
+    # The renderer lets no HTML of the text through (html False), and the front matter is escaped.
+    return Markup(head + made)  # nosec B704

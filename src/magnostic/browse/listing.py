@@ -10,20 +10,17 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
 
-import yaml
-
 from magnostic.browse.find import Place
-from magnostic.errors import MagnosticError
+from magnostic.errors import BadInput, MagnosticError
 from magnostic.files import read_object
 from magnostic.report import folder as run_folder
 from magnostic.report.folder import RunFolder
 from magnostic.report.study.folder import STATUS, by_rigour
 from magnostic.report.words import plural, without_machine
+from magnostic.stored import as_written
 
 #: Files whose change makes a run be read again.
 _READ: Final = ("run.json", "metrics.json", "audit.json", "data.json", "recipe.yaml")
-#: What a file of a run may make its reader raise, besides our own errors.
-_FAULTS: Final = (OSError, KeyError, TypeError, ValueError, AttributeError, yaml.YAMLError)
 STATES: Final = {"run": "finished runs", "study": "studies", "wrong": "broken or unfinished"}
 
 
@@ -72,18 +69,11 @@ class Runs:
         result: RunFolder | str
         try:
             result = run_folder.read(folder)
-        except MagnosticError as error:
+        except (MagnosticError, OSError) as error:
             result = str(error)
-        except _FAULTS as fault:
-            result = _said(fault)
         with self._lock:
             self._known[folder] = (stamp, result)
         return result
-
-
-def _said(fault: Exception) -> str:
-    what = f"field {fault} is missing" if isinstance(fault, KeyError) else str(fault)
-    return f"its files cannot be read as a run's: {what}; run the recipe again"
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:
@@ -109,9 +99,10 @@ def line(place: Place, runs: Runs) -> Line:
     if isinstance(run, str):
         return Line(place, name, date, wrong=_relative(run, place))
     try:
-        return _whole(place, name, date, run)
-    except _FAULTS as fault:
-        return Line(place, name, date, wrong=_relative(_said(fault), place))
+        with as_written(place.path):
+            return _whole(place, name, date, run)
+    except BadInput as fault:
+        return Line(place, name, date, wrong=_relative(str(fault), place))
 
 
 def _whole(place: Place, name: str, date: str, run: RunFolder) -> Line:

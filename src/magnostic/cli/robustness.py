@@ -51,6 +51,7 @@ def robustness(
     from magnostic.preprocess.shifts import SHIFTS
     from magnostic.progress import say
     from magnostic.report import write_card, write_report, write_study
+    from magnostic.stored import inside
     from magnostic.train.robustness import is_measured, measure_run
 
     names = _listed(shifts) or list(SHIFTS)
@@ -75,7 +76,7 @@ def robustness(
         done = dict.fromkeys(e["path"] for e in fits if e["status"] == "done")
         if not done:
             raise BadInput(f"{run}: no run of this study is done; carry it out first")
-        folders = [run / path for path in done]
+        folders = [inside(run, path) for path in done]
     images = options.read(data, format, on_bad, column, label_map, rescan=rescan)
     for number, folder in enumerate(folders, start=1):
         if is_study:

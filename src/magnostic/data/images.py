@@ -142,8 +142,13 @@ class Images:
                 f"{path}: an earlier version wrote it, which hashed pixels in another way; index "
                 "the data anew (magnostic index)"
             )
-        skipped = tuple(BadFile(**bad) for bad in meta.get("skipped", ()))
-        relabelled = tuple(Relabelled(**entry) for entry in meta.get("relabelled", ()))
+        try:
+            skipped = tuple(BadFile(**bad) for bad in meta.get("skipped", ()))
+            relabelled = tuple(Relabelled(**entry) for entry in meta.get("relabelled", ()))
+        except TypeError:
+            raise TableError(
+                f"{path}: what is noted beside its rows is broken; index the data again"
+            ) from None
         return Images(frame, bool(meta.get("synthetic", False)), skipped, relabelled)
 
 

@@ -19,6 +19,7 @@ from typing import Final
 import pandas as pd
 import yaml
 
+from magnostic import yaml_text
 from magnostic.data.assemble import tidy
 from magnostic.data.images import Images, Relabelled
 from magnostic.data.labels import as_malignancy, as_types, malignancy_of
@@ -36,15 +37,7 @@ def read_label_map(path: Path) -> LabelMap:
     Labels are taken as they are written: ``no`` and ``01`` are labels, not a truth value and a
     number. Raises DataError naming file, line and what is expected.
     """
-    try:
-        root = yaml.compose(path.read_text(encoding="utf-8"), yaml.SafeLoader)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8"
-        raise DataError(f"{path}: a label map that can't be read ({reason}); mend it") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        raise DataError(f"{path}{line}: not valid YAML; mend the file") from None
+    root = yaml_text.compose(path, DataError)
     found: dict[str, dict[str, str | None]] = {}
     for source, labels in _pairs(path, root):
         found[source] = {}

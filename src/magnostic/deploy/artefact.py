@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from magnostic.data.fit import Fit, Size
+from pydantic import TypeAdapter
+
+from magnostic.data.fit import Fit, Size, sides
 from magnostic.data.images import Task
 from magnostic.errors import WeightsError
 from magnostic.files import read_object
 from magnostic.models import classifier
-from magnostic.models.classifier import Classifier, Spec
+from magnostic.models.classifier import LARGEST, Classifier, Spec
+from magnostic.preprocess.colour import Colour
 from magnostic.stored import CALIBRATION as CALIBRATION
-from magnostic.stored import digest, rules_of
+from magnostic.stored import as_written, brief, digest, inside, rules_of
 from magnostic.stored import folders_for_use as folders_for_use
 
 #: Marks the folder of an exported model.
@@ -58,15 +61,24 @@ class About:
     digest: str
 
 
+_ABOUT: Final = TypeAdapter(About)
+
+
 def load_members(run: Path) -> tuple[About, list[Member]]:
     """Every network that a run means for use, with what they have in common.
 
     Raises BadInput or WeightsError where the run is not whole.
     """
-    members = [Member(folder, *classifier.load(folder)) for folder in folders_for_use(run)]
+    with as_written(run, WeightsError):
+        members = [Member(folder, *classifier.load(folder)) for folder in folders_for_use(run)]
+        return _together(run, members)
+
+
+def _together(run: Path, members: list[Member]) -> tuple[About, list[Member]]:
     first = members[0].spec
     for member in members:
         spec = member.spec
+        Colour.from_dict(spec.colour)  # what is none is told before anything is predicted
         if (spec.classes, spec.size, spec.fit) != (first.classes, first.size, first.fit):
             raise WeightsError(
                 f"{member.folder}: other classes or input than {members[0].folder}; they cannot be "
@@ -114,7 +126,7 @@ def read_export(folder: Path) -> tuple[About, dict[str, Any]]:
     raw = read_object(folder / EXPORT, WeightsError)
     try:
         for name, expected in raw["files"].items():
-            path = folder / name
+            path = inside(folder, name)
             if not path.is_file():
                 raise WeightsError(f"{path}: missing; export the run again")
             with path.open("rb") as file:
@@ -122,13 +134,13 @@ def read_export(folder: Path) -> tuple[About, dict[str, Any]]:
                     raise WeightsError(
                         f"{path}: not the file that was exported and checked; export the run again"
                     )
-        size = raw["size"] if isinstance(raw["size"], int) else tuple(raw["size"])
-        about = About(
-            name=raw["name"],
-            classes=tuple(raw["classes"]),
-            task=raw["task"],
-            size=size,
-            fit=raw["fit"],
+        told = _ABOUT.validate_python({**raw, "calibration": None, "digest": ""})
+        if len(set(told.classes)) != len(told.classes) or len(told.classes) < 2:
+            raise ValueError("classes: two or more different names")
+        if not all(1 <= side <= LARGEST for side in sides(told.size)):
+            raise ValueError(f"size {told.size}: from 1 to {LARGEST} pixels")
+        about = replace(
+            told,
             calibration=read_calibration(folder),
             digest=hashlib.blake2b(
                 repr(sorted(raw["files"].items())).encode(), digest_size=16
@@ -136,6 +148,7 @@ def read_export(folder: Path) -> tuple[About, dict[str, Any]]:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise WeightsError(
-            f"{folder / EXPORT}: not the description of an exported model ({error}); export anew"
+            f"{folder / EXPORT}: not the description of an exported model ({brief(error)}); "
+            "export anew"
         ) from None
     return about, raw

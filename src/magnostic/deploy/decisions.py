@@ -6,17 +6,20 @@ stated probabilities alone; sets, abstention and operating points read them as p
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from magnostic.errors import BadInput
+from magnostic.errors import BadInput, WeightsError
 from magnostic.evaluate import calibration as calibrate
 from magnostic.evaluate import conformal
 from magnostic.evaluate.collapse import places, summed
+from magnostic.stored import as_written
 
 LEVEL: Final = 0.9
 
@@ -52,10 +55,15 @@ class Rules:
     ) -> Rules:
         """The rules of a ``calibration.json``, with sets of this level for single images.
 
-        Raises BadInput for a level that was not fitted.
+        Raises BadInput for a level that was not fitted, WeightsError for what are no such rules.
         """
         if calibration is None:
             return Rules(tuple(classes), level=level)
+        with as_written(Path("calibration.json"), WeightsError):
+            return Rules._of(calibration, classes, level)
+
+    @staticmethod
+    def _of(calibration: Mapping[str, Any], classes: Sequence[str], level: float) -> Rules:
         entries = [e for e in calibration["conformal"] if e["unit"] == conformal.IMAGE]
         chosen = [e for e in entries if abs(e["level"] - level) < 1e-9]
         if not chosen:
@@ -65,15 +73,19 @@ class Rules:
         told = calibration["thresholds"]
         points = {} if told is None else told["points"]
         name = "" if told is None else told["positive"]
+        temperature = float(calibration["temperature"])
+        above = calibration["abstention"]["threshold"]
+        if not 0 < temperature < math.inf:
+            raise ValueError(f"a temperature of {temperature}")
         return Rules(
             tuple(classes),
-            float(calibration["temperature"]),
+            temperature,
             level,
             float("inf") if limit is None else float(limit),
-            calibration["abstention"]["threshold"],
+            None if above is None else float(above),
             name,
             places(name, classes),
-            {k: float(t) for k, t in points.items() if t is not None},
+            {str(k): float(t) for k, t in points.items() if t is not None},
         )
 
     def calibrated(self, raw: NDArray[np.float32]) -> NDArray[np.float64]:

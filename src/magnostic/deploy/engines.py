@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from magnostic.deploy.artefact import Member
 from magnostic.errors import MissingExtra, WeightsError
 from magnostic.progress import say
+from magnostic.stored import as_written
 
 if TYPE_CHECKING:
     from magnostic.train.device import Precision
@@ -164,6 +165,11 @@ class Exported:
         raise NotImplementedError
 
     def compute(self, pixels: Pixels) -> Computed:
+        # The graph may be anybody's, and of other inputs and outputs than stand beside it.
+        with as_written(Path(self.name), WeightsError, "export the run again"):
+            return self._compute(pixels)
+
+    def _compute(self, pixels: Pixels) -> Computed:
         # In whole batches alone: some kernels round differently for another batch size.
         parts: dict[str, list[NDArray[np.float32]]] = {}
         for start in range(0, len(pixels), self.batch_size):

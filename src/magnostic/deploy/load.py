@@ -10,6 +10,7 @@ from magnostic.deploy import artefact, decisions, distance, engines, ready
 from magnostic.deploy.artefact import About, Member
 from magnostic.deploy.predictor import Predictor
 from magnostic.errors import BadInput, WeightsError
+from magnostic.stored import as_written, inside
 
 EngineName = Literal["auto", "torch", "openvino", "onnx"]
 
@@ -32,14 +33,18 @@ def load(
         BadInput, WeightsError: no finished run, files that do not fit, a level that was not fitted.
         MissingExtra: the engine asked for is not installed.
     """
-    folder = Path(folder)
+    with as_written(Path(folder), WeightsError):
+        return _load(Path(folder), engine, level)
+
+
+def _load(folder: Path, engine: EngineName, level: float) -> Predictor:
     if engine not in get_args(EngineName):
         raise BadInput(f"--engine {engine}: choose one of {', '.join(get_args(EngineName))}")
     if artefact.is_export(folder):
         if engine != "auto":
             raise BadInput(f"{folder}: is an exported model and has its own engine; leave --engine")
         about, raw = artefact.read_export(folder)
-        found = [distance.read(folder / name) for name in _references(folder, raw)]
+        found = [distance.read(inside(folder, name)) for name in _references(folder, raw)]
         return Predictor(about, ready.of_export(folder, raw), found, level)
     about, members = artefact.load_members(folder)
     references = [distance.read(member.folder) for member in members]

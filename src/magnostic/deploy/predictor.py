@@ -49,7 +49,7 @@ from magnostic.deploy.engines import Computed, Engine
 from magnostic.deploy.photograph import Input
 from magnostic.deploy.pipeline import Batch, batches
 from magnostic.deploy.sources import IDS, Item
-from magnostic.errors import BadInput
+from magnostic.errors import BadInput, WeightsError
 from magnostic.evaluate.predictions import PREFIX
 
 Row = dict[str, Any]
@@ -197,6 +197,13 @@ class Predictor:
         if good:
             pixels = batch.pixels()
             computed = self.engine.compute(pixels)
+            if computed.raw.shape != (len(good), len(self.about.classes)):
+                shape = " x ".join(map(str, computed.raw.shape))
+                raise WeightsError(
+                    f"{self.about.name}: its network gives {shape} probabilities for {len(good)} "
+                    f"photographs and {len(self.about.classes)} classes; the model's files do not "
+                    "belong together, get it anew"
+                )
             inputs = [batch.inputs[i] for i in good]
             told = self._tell(pixels, computed, inputs)  # type: ignore[arg-type]
             for n, (i, row) in enumerate(zip(good, told, strict=True)):

@@ -15,6 +15,7 @@ from magnostic.deploy.artefact import About, Member
 from magnostic.deploy.engines import Engine, Exported
 from magnostic.errors import MagnosticError, MissingExtra, WeightsError
 from magnostic.progress import say
+from magnostic.stored import inside
 
 _PACKAGES = {"openvino": "openvino", "onnx": "onnxruntime"}
 
@@ -22,7 +23,8 @@ _PACKAGES = {"openvino": "openvino", "onnx": "onnxruntime"}
 def of_export(folder: Path, raw: dict[str, Any]) -> Exported:
     """The engine of an exported model; ``raw`` is its ``export.json``."""
     try:
-        path, precision, sources = folder / raw["model"], raw["precision"], list(raw["sources"])
+        path, precision = inside(folder, raw["model"]), raw["precision"]
+        sources = list(raw["sources"])
         to, outputs = raw["to"], list(raw["outputs"])
     except (KeyError, TypeError) as error:
         raise WeightsError(
@@ -34,6 +36,8 @@ def of_export(folder: Path, raw: dict[str, Any]) -> Exported:
         return engines.OnnxEngine(path, sources, note)
     if to == "openvino":
         return engines.OpenvinoEngine(path, sources, "bf16" if precision == "bf16" else "f32", note)
+    if to != "torchscript":
+        raise WeightsError(f"{folder / artefact.EXPORT}: for no runtime that is known; export anew")
     return engines.TorchscriptEngine(path, sources, outputs, note)
 
 

@@ -18,6 +18,7 @@ from magnostic.deploy.sources import IDS, Item
 from magnostic.errors import BadInput
 from magnostic.lock import locked_file
 from magnostic.progress import track
+from magnostic.stored import as_written
 
 _PATIENT = IDS.index("patient_id")
 
@@ -103,9 +104,11 @@ def _predict(
     if there and journal.done < len(items):  # ours is written after the last row alone
         raise BadInput(exists)
     summary, patients = Summary(out, resumed=journal.done), Patients(predictor.rules)
-    for row in journal.rows():
-        summary.add(row)
-        patients.add(row)
+    with as_written(journal.path, then="remove it, and predict all of them again"):
+        for row in journal.rows():
+            _check(row, predictor.columns)
+            summary.add(row)
+            patients.add(row)
     rest = items[journal.done :]
     with journal.appending() as append:
         rows = predictor.stream(rest, workers=workers)
@@ -117,8 +120,19 @@ def _predict(
     if table:
         summary.patients, summary.n_patients = of_patients, len(table)
         write(summary.patients, table, list(table[0]))
-    journal.finish(predictor.columns)
+    with as_written(journal.path, then="remove it, and predict all of them again"):
+        journal.finish(predictor.columns)
     return summary
+
+
+def _check(row: Any, columns: Sequence[str]) -> None:
+    """ValueError, KeyError or TypeError for what no prediction has written down."""
+    if list(row) != [name for name in columns if name in row]:
+        raise ValueError("a row with other columns")
+    if not isinstance(row["review"], bool):
+        raise TypeError("review is no truth value")
+    if not all(row[name] is None or isinstance(row[name], str) for name in (*IDS, "error")):
+        raise TypeError("an id that is no text")
 
 
 def _identity(predictor: Predictor, items: Sequence[Item]) -> str:

@@ -11,6 +11,7 @@ A CSV (UTF-8, comma) or Parquet file with one row an image (and fold):
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,8 @@ from magnostic.taxonomy import CODES, MALIGNANCIES
 PROTOCOL: Final = "outside"
 #: How far a row's probabilities may be from 1 in sum, as rounding to a few digits leaves them.
 _ROUNDED: Final = 5e-3
+#: Classes of a system at most: every two of them are compared.
+_MOST_CLASSES: Final = 1000
 #: What the predictions table allows; beyond that they are scaled to sum to 1.
 _EXACT: Final = 1e-4
 
@@ -65,6 +68,8 @@ def read(path: Path, images: Images, task: Task | None = None) -> Outside:
             f"no column p_<class> and no y_pred (columns found: {listed(frame.columns)}); "
             "give a probability for each class, or the predicted class",
         )
+    if len(given) > _MOST_CLASSES:
+        raise fault(path, None, f"{len(given)} columns p_<class>, more than {_MOST_CLASSES}")
     position = match(path, frame, images.table)
     task = task or _task(given or [str(v) for v in frame["y_pred"].dropna().unique()], images)
     table = images.table.iloc[position].reset_index(drop=True)
@@ -149,8 +154,8 @@ def _probabilities(path: Path, frame: pd.DataFrame, names: Sequence[str]) -> NDA
             raise fault(
                 path,
                 row,
-                f"column {column!r} is {_plain(frame[column].iloc[row])!r}; give a probability "
-                "from 0 to 1",
+                f"column {column!r} is {reprlib.repr(_plain(frame[column].iloc[row]))}; give a "
+                "probability from 0 to 1",
             )
         values[:, k] = numbers
     total = values.sum(axis=1)
@@ -176,7 +181,8 @@ def _decided(path: Path, decided: pd.Series, names: Sequence[str]) -> list[str]:
     if wrong.any():
         row = int(wrong.to_numpy().argmax())
         value = decided.iloc[row]
-        said = "is empty" if pd.isna(value) else f"is {value!r}{did_you_mean(str(value), names)}"
+        shown = reprlib.repr(value)
+        said = "is empty" if pd.isna(value) else f"is {shown}{did_you_mean(str(value), names)}"
         raise fault(path, row, f"column 'y_pred' {said}; expected one of {listed(names)}")
     return [str(v) for v in decided]
 

@@ -147,7 +147,12 @@ def check(frame: pd.DataFrame) -> None:
                 f"predictions table: row {unknown.index[0]}, {column} is {unknown.iloc[0]!r}, "
                 f"which has no column p_{unknown.iloc[0]}; classes are {', '.join(names)}"
             )
-    values = frame[columns].to_numpy(np.float64)
+    try:
+        values = frame[columns].to_numpy(np.float64)
+    except (TypeError, ValueError):
+        raise TableError(
+            "predictions table: a column p_<class> holds something else than numbers"
+        ) from None
     bad = ~np.isfinite(values).all(axis=1)
     bad |= (values < 0).any(axis=1) | (values > 1 + 1e-6).any(axis=1)
     bad |= np.abs(values.sum(axis=1) - 1) > 1e-4

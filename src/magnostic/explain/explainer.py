@@ -16,10 +16,11 @@ from magnostic.data.fit import sides
 from magnostic.deploy import artefact, distance, engines
 from magnostic.deploy.artefact import About, Member
 from magnostic.deploy.distance import Neighbour, Reference
-from magnostic.errors import BadInput, MissingExtra, did_you_mean
+from magnostic.errors import BadInput, MissingExtra, WeightsError, did_you_mean
 from magnostic.explain import attention, gradcam, occlusion
 from magnostic.explain.networks import Group, Networks, Pixels
 from magnostic.models.encoders import Encoder, Network
+from magnostic.stored import as_written
 
 Method = Literal["gradcam", "attention", "occlusion"]
 METHODS: Final = ("auto", *get_args(Method))
@@ -93,8 +94,9 @@ class Explainer:
                 f"{run}: is an exported model, which holds no layers to look into; give the run "
                 "that it was made from"
             )
-        about, members = artefact.load_members(run)
-        return cls(about, members, [distance.read(m.folder) for m in members], method)
+        with as_written(run, WeightsError):
+            about, members = artefact.load_members(run)
+            return cls(about, members, [distance.read(m.folder) for m in members], method)
 
     def explain(self, pixels: Pixels, target: str | None = None) -> Explanation:
         """Relevance of each pixel for one class.

@@ -6,6 +6,7 @@ frozen backbone, its weights lie once beside them and each holds its head alone.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,16 +17,18 @@ import safetensors
 import safetensors.torch
 import torch
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 from torch import Tensor, nn
 
-from magnostic.data.fit import Fit, Size
+from magnostic.data.fit import Fit, Size, sides
 from magnostic.data.images import Task
 from magnostic.errors import WeightsError
-from magnostic.files import read_json, write_json
+from magnostic.files import read_object, write_json
 from magnostic.models import encoders, heads, tensors
 from magnostic.models import weights as weights_module
 from magnostic.models.encoders import Encoder, Features
 from magnostic.recipe import HANDCRAFTED
+from magnostic.stored import brief
 
 _ENCODER: Final = "encoder."
 
@@ -79,6 +82,11 @@ class Spec:
     version: int = 2
 
 
+_SPEC: Final = TypeAdapter(Spec)
+#: Pixels of an input's side, and images of a batch, at most.
+LARGEST: Final = 8192
+
+
 class Classifier(nn.Module):
     """uint8 photographs in, float32 logits out.
 
@@ -123,19 +131,14 @@ def load(folder: Path) -> tuple[Classifier, Spec]:
 
     Raises WeightsError naming the file that is missing or does not fit.
     """
+    described = folder / "model.json"
     try:
-        raw = read_json(folder / "model.json")
-        size = raw["size"] if isinstance(raw["size"], int) else tuple(raw["size"])
-        spec = Spec(**{**raw, "size": size, "mean": tuple(raw["mean"]), "std": tuple(raw["std"])})
-        head = heads.build(spec.head)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise WeightsError(
-            f"{folder / 'model.json'}: not a model description ({error}); give a run folder"
-        ) from None
-    model = Classifier(_encoder(spec), head, spec.dropout)
-    files = [folder / "model.safetensors"]
-    if spec.backbone_file is not None:
-        files.append(folder / spec.backbone_file)
+        spec = _spec(read_object(described, WeightsError))
+        files = [folder / "model.safetensors"]
+        if spec.backbone_file is not None:
+            files.append(_beside(folder, spec.backbone_file))
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise _no_description(described, error) from None
     state: dict[str, Tensor] = {}
     for path in files:
         try:
@@ -143,10 +146,48 @@ def load(folder: Path) -> tuple[Classifier, Spec]:
         except (OSError, safetensors.SafetensorError) as error:
             raise _unfit(path, spec, error) from None
     try:
+        head = _head(spec, sum(t.numel() * t.element_size() for t in state.values()))
+    except (ValueError, TypeError, KeyError, RuntimeError) as error:
+        raise _no_description(described, error) from None
+    model = Classifier(_encoder(spec), head, spec.dropout)
+    try:
         model.load_state_dict(state, strict=True)
     except RuntimeError as error:
         raise _unfit(files[0], spec, error) from None
     return model.eval(), spec
+
+
+def _spec(raw: Any) -> Spec:
+    """ValueError or TypeError for what no training has written."""
+    spec = _SPEC.validate_python(raw)
+    if not (len(spec.mean) == len(spec.std) == 3 and all(map(math.isfinite, spec.mean + spec.std))):
+        raise ValueError("mean and std: give one number a channel")
+    if len(set(spec.classes)) != len(spec.classes) or len(spec.classes) < 2:
+        raise ValueError("classes: two or more different names")
+    if not all(1 <= side <= LARGEST for side in sides(spec.size)):
+        raise ValueError(f"size {spec.size}: from 1 to {LARGEST} pixels")
+    if not 1 <= spec.batch_size <= LARGEST:
+        raise ValueError(f"batch_size {spec.batch_size}: from 1 to {LARGEST}")
+    return spec
+
+
+def _beside(folder: Path, name: str) -> Path:
+    """The file that models of one run share: in the folder, or up to two above it."""
+    *up, last = Path(name).parts or ("",)
+    if len(up) > 2 or set(up) - {".."} or not last.endswith(".safetensors"):
+        raise ValueError(f"backbone_file {name[:200]!r}: no file of the run")
+    return folder / name
+
+
+def _head(spec: Spec, stored: int) -> nn.Module:
+    """The head, if its tensors can lie in so many bytes; a wrong number could ask for any."""
+    with torch.device("meta"):
+        planned = heads.build(spec.head)
+    tensors_of = [*planned.parameters(), *planned.buffers()]
+    size = sum(t.numel() * t.element_size() for t in tensors_of)
+    if size > stored:
+        raise ValueError(f"head: needs {size:,} bytes, and the files beside it have {stored:,}")
+    return heads.build(spec.head)
 
 
 def _encoder(spec: Spec) -> Encoder:
@@ -161,9 +202,12 @@ def _encoder(spec: Spec) -> Encoder:
     )
 
 
+def _no_description(path: Path, error: Exception) -> WeightsError:
+    return WeightsError(f"{path}: not a model description ({brief(error)}); give a run folder")
+
+
 def _unfit(path: Path, spec: Spec, error: Exception) -> WeightsError:
-    reason = str(error).splitlines()[0]
-    return WeightsError(f"{path}: cannot be loaded into {spec.backbone} ({reason})")
+    return WeightsError(f"{path}: cannot be loaded into {spec.backbone} ({brief(error)})")
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

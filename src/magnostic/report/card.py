@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,6 +31,7 @@ from magnostic.report.folder import RunFolder
 from magnostic.report.page import described, flat
 from magnostic.report.settings import TASKS, settings
 from magnostic.report.verdict import judge
+from magnostic.stored import as_written
 
 NAME: Final = "MODEL_CARD.md"
 #: What is known of data sets by the name of their reader: licence, citation.
@@ -60,6 +61,11 @@ def write_card(run: Path, out: Path | None = None) -> Path:
         raise BadInput(f"{run}: is one model of a run; give the run that it belongs to")
     if out is not None and out.is_dir():
         raise BadInput(f"{out}: is a folder; give the file to write, such as {out / NAME}")
+    with as_written(run):
+        return _write(run, folders, run / NAME if out is None else out)
+
+
+def _write(run: Path, folders: Sequence[Path], target: Path) -> Path:
     models = [read_object(place / "model.json") for place in folders]
     encoders = [model.get("backbone_file") for model in models]
     calibration = run / stored.CALIBRATION
@@ -75,7 +81,6 @@ def write_card(run: Path, out: Path | None = None) -> Path:
         for place, name in zip(folders, encoders, strict=True)
         if name
     )
-    target = run / NAME if out is None else out
     write_text(target, environment().get_template("card.md.j2").render(**shown))
     return target
 
@@ -183,7 +188,8 @@ def _magnifications(data: Mapping[str, Any]) -> str:
 
 def environment() -> jinja2.Environment:
     """The card's template: Markdown, in which ``md`` keeps texts from being taken for markup."""
-    made = jinja2.Environment(
+    # Markdown, not HTML: every text that comes from elsewhere goes through ``md``.
+    made = jinja2.Environment(  # nosec B701
         loader=jinja2.PackageLoader("magnostic.report"),
         autoescape=False,
         trim_blocks=True,

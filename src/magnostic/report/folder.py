@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import yaml
+from typing import Any, Final
 
 from magnostic.errors import BadInput
 from magnostic.evaluate.predictions import Predictions
 from magnostic.evaluate.summary import summarize
 from magnostic.files import read_object
+from magnostic.recipe_file import read_mapping
 from magnostic.splits.table import Parts
+from magnostic.stored import as_written, inside
+
+#: As many as a recipe may ask for.
+_MOST_RESAMPLES: Final = 100_000
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,11 @@ def read(folder: Path) -> RunFolder:
     Raises:
         BadInput: it is no run folder, or a file in it cannot be read.
     """
+    with as_written(folder):
+        return _read(folder)
+
+
+def _read(folder: Path) -> RunFolder:
     if not (folder / "run.json").is_file():
         raise BadInput(
             f"{folder}: holds no run.json, so it is not a finished run; give the folder that a run "
@@ -79,8 +87,7 @@ def read(folder: Path) -> RunFolder:
         )
     run = _json(folder / "run.json")
     recipe_path = folder / "recipe.yaml"
-    text = recipe_path.read_text(encoding="utf-8") if recipe_path.is_file() else ""
-    recipe = yaml.safe_load(text) or {}
+    recipe = read_mapping(recipe_path) if recipe_path.is_file() else {}
     children = _children(folder, run)
     metrics = _json(folder / "metrics.json")
     if "protocols" not in metrics:
@@ -114,7 +121,7 @@ def _put_in_order(result: dict[str, Any], classes: list[str]) -> None:
 
 def _children(folder: Path, run: dict[str, Any]) -> list[Child]:
     if run.get("kind") in ("parent", "outside"):
-        return [_child(folder / entry["path"], entry) for entry in run.get("children", [])]
+        return [_child(inside(folder, e["path"]), e) for e in run.get("children", [])]
     return [_child(folder, run)]
 
 
@@ -158,7 +165,7 @@ def _summarize(folder: Path, recipe: dict[str, Any], children: list[Child]) -> d
     evaluate = recipe.get("evaluate", {})
     return summarize(
         Predictions.read(folder / "predictions.parquet"),
-        resamples=int(evaluate.get("resamples", 1000)),
+        resamples=min(int(evaluate.get("resamples", 1000)), _MOST_RESAMPLES),
         confidence=float(evaluate.get("confidence", 0.95)),
         seed=int(recipe.get("seed", 0)),
         not_estimable={(c.protocol, c.repeat, c.fold): c.not_estimable for c in children},

@@ -31,6 +31,7 @@ from magnostic.report.folder import RunFolder
 from magnostic.report.settings import TASKS, settings
 from magnostic.report.style import Picture
 from magnostic.report.verdict import judge
+from magnostic.stored import as_written
 
 _CHANGED: Final = "Changed on the command line:"
 
@@ -56,11 +57,12 @@ def write_report(run: Path, out: Path | None = None, *, prevalence: float | None
         check_prevalence(prevalence)
     content = folder.read(run)
     out = run if out is None else out
-    sections = _build(content, out / "figures", prevalence)
-    for table in _tables(sections):
-        write_text(out / "tables" / f"{table.name}.csv", table.to_csv())
-    target = out / "report.html"
-    write_text(target, environment().get_template("page.html.j2").render(**sections))
+    with as_written(run):
+        sections = _build(content, out / "figures", prevalence)
+        for table in _tables(sections):
+            write_text(out / "tables" / f"{table.name}.csv", table.to_csv())
+        target = out / "report.html"
+        write_text(target, environment().get_template("page.html.j2").render(**sections))
     return target
 
 

@@ -10,11 +10,12 @@ from magnostic.data.pixels import open_pixels
 from magnostic.data.summary import counted
 from magnostic.errors import BadInput, RunFailed
 from magnostic.evaluate.predictions import Predictions
-from magnostic.files import read_json
+from magnostic.files import read_object
 from magnostic.models import classifier
 from magnostic.preprocess.colour import Colour
 from magnostic.recipe import Data
 from magnostic.splits.table import Parts
+from magnostic.stored import as_written, inside
 from magnostic.train import child, colours, device, fit
 from magnostic.train.inputs import Photographs
 
@@ -24,11 +25,16 @@ def reproduce_run(folder: Path, images: Images) -> list[str]:
 
     Raises RunFailed naming the children whose predictions differ in any bit.
     """
+    with as_written(folder):
+        return _reproduce_run(folder, images)
+
+
+def _reproduce_run(folder: Path, images: Images) -> list[str]:
     require_data_of(folder, images)
-    children = read_json(folder / "run.json").get("children", [{"path": "."}])
+    children = read_object(folder / "run.json").get("children", [{"path": "."}])
     lines, differing = [], []
     for entry in children:
-        place = folder / entry["path"]
+        place = inside(folder, entry["path"])
         stored = Predictions.read(place / "predictions.parquet").table
         again = reproduce_child(place, images).table
         same = again.astype(stored.dtypes).equals(stored)
@@ -45,8 +51,8 @@ def reproduce_run(folder: Path, images: Images) -> list[str]:
 
 def require_data_of(folder: Path, images: Images) -> None:
     """Raise BadInput unless these are the images of a run."""
-    told = read_json(folder / "data.json")
-    of_run = told["data_hash"]
+    told = read_object(folder / "data.json")
+    of_run = str(told.get("data_hash"))
     if images.data_hash != of_run:
         if told.get("pixel_hash") != HASHED:
             raise BadInput(

@@ -14,10 +14,9 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-import yaml
 from numpy.typing import NDArray
 
-from magnostic import splits
+from magnostic import recipe_file, splits
 from magnostic.data.derived import derived
 from magnostic.data.images import Images, targets
 from magnostic.data.pixels import open_pixels
@@ -25,7 +24,7 @@ from magnostic.errors import BadInput
 from magnostic.evaluate.bootstrap import Sampling
 from magnostic.evaluate.predictions import Predictions
 from magnostic.evaluate.robustness import Shifted, summarize
-from magnostic.files import read_json, read_object, write_json
+from magnostic.files import read_object, write_json
 from magnostic.models import classifier, encoders, handcrafted, tensors
 from magnostic.models.classifier import Classifier
 from magnostic.preprocess import colour
@@ -35,6 +34,7 @@ from magnostic.preprocess.shifts import VERSION as SHIFTS_VERSION
 from magnostic.progress import say
 from magnostic.recipe import HANDCRAFTED
 from magnostic.splits.table import Parts
+from magnostic.stored import as_written, inside
 from magnostic.train import child, colours, device, predict
 from magnostic.train.inputs import Photographs
 from magnostic.train.reproduce import read_selection, require_data_of
@@ -70,10 +70,12 @@ def measure_run(
     if not (run / "run.json").is_file():
         raise BadInput(f"{run}: holds no run.json, so it is not a finished run; train it first")
     require_data_of(run, images)
-    places = _places(run, protocols)
+    with as_written(run):
+        places = _places(run, protocols)
+        groups = list(_groups(places))
     device.threads()
     frames = []
-    for folders in _groups(places):
+    for folders in groups:
         say(f"{run.name}: {len(folders)} of {len(places)} models on shifted photographs")
         frames += _predict(folders, images, shifts, severities)
     table = pd.concat(frames, ignore_index=True)
@@ -81,9 +83,8 @@ def measure_run(
     table = table.sort_values("shift", key=lambda s: s.map(order), kind="stable", ignore_index=True)
     result = Shifted(table.astype({"severity": "float32"}))
     result.write(run / "robustness.parquet")
-    recipe = yaml.safe_load((run / "recipe.yaml").read_text(encoding="utf-8"))
-    evaluate = recipe["evaluate"]
-    sampling = Sampling(evaluate["resamples"], evaluate["confidence"], recipe["seed"])
+    recipe = recipe_file.load(run / "recipe.yaml")
+    sampling = Sampling(recipe.evaluate.resamples, recipe.evaluate.confidence, recipe.seed)
     about = {n: {"title": SHIFTS[n].title, "strongest": SHIFTS[n].strongest} for n in shifts}
     own = Predictions.read(run / "predictions.parquet")
     write_json(run / RESULT, summarize(own, result, about, sampling))
@@ -118,21 +119,21 @@ def _checked(shifts: Sequence[str], severities: Sequence[float]) -> tuple[list[s
 
 def _places(run: Path, protocols: Sequence[str]) -> list[tuple[Path, dict[str, Any]]]:
     """Folders of the models and their entries of ``run.json``."""
-    about = read_json(run / "run.json")
+    about = read_object(run / "run.json")
     children = about.get("children", [{**about, "path": "."}])
     known = list(dict.fromkeys(str(entry["protocol"]) for entry in children))
     for name in protocols:
         if name not in known:
             raise BadInput(f"protocol {name}: {run} has only {', '.join(known)}")
     chosen = [entry for entry in children if not protocols or entry["protocol"] in protocols]
-    return [(run / entry["path"], entry) for entry in chosen]
+    return [(inside(run, entry["path"]), entry) for entry in chosen]
 
 
 def _groups(places: Sequence[tuple[Path, dict[str, Any]]]) -> Iterator[list[Path]]:
     """Folders whose models see photographs in the same way, side by side."""
     groups: dict[str, list[Path]] = {}
     for folder, _ in places:
-        about = read_json(folder / "model.json")
+        about = read_object(folder / "model.json")
         shared, plain = about["backbone_file"], about["backbone"] == HANDCRAFTED
         sees = {key: value for key, value in about.items() if key not in _OF_HEADS}
         sees["backbone_file"] = str(

@@ -8,8 +8,9 @@ from pathlib import Path
 from magnostic.deploy import artefact, decisions, distance
 from magnostic.deploy.load import EngineName, load, of_members
 from magnostic.deploy.predictor import Predictor
-from magnostic.errors import BadInput
+from magnostic.errors import BadInput, WeightsError
 from magnostic.explain import Explainer
+from magnostic.stored import as_written
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,10 @@ def load_models(
     if artefact.is_export(run):
         predictor = load(run, engine=engine, level=level)
         return Models(predictor, None, "an exported model holds no layers to look into")
-    about, members = artefact.load_members(run)
-    references = [distance.read(member.folder) for member in members]
-    predictor = of_members(about, members, references, engine, level)
+    with as_written(run, WeightsError):
+        about, members = artefact.load_members(run)
+        references = [distance.read(member.folder) for member in members]
+        predictor = of_members(about, members, references, engine, level)
     try:
         return Models(predictor, Explainer(about, members, references))
     except BadInput as error:  # captum is not installed, too

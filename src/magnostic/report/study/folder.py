@@ -14,6 +14,7 @@ from magnostic.errors import BadInput, did_you_mean
 from magnostic.files import read_object
 from magnostic.report import folder, published, words
 from magnostic.report.folder import RunFolder
+from magnostic.stored import inside
 
 DONE: Final = "done"
 #: What a status means to the reader of a table.
@@ -173,15 +174,15 @@ def _entry(root: Path, out: Path, n: int, raw: Mapping[str, Any], several: bool)
     missing = [key for key in ("key", "status", "path") if key not in raw]
     if missing:
         raise BadInput(f"{where}: field {missing[0]} is missing; run the study again")
-    path = root / str(raw["path"])
+    path = inside(root, raw["path"])
     status, reason = str(raw["status"]), str(raw.get("reason") or "")
     run, link = None, None
     if status == DONE:
         try:
             run = folder.read(path)
-        except (BadInput, OSError, KeyError) as fault:
+        except (BadInput, OSError) as fault:
             status = "failed"
-            reason = f"its run folder cannot be read: {_said(fault)}"
+            reason = f"its run folder cannot be read: {fault}"
         else:
             link = _link(path / "report.html", out)
     return Entry(
@@ -200,10 +201,6 @@ def _entry(root: Path, out: Path, n: int, raw: Mapping[str, Any], several: bool)
         run=run,
         several_seeds=several,
     )
-
-
-def _said(fault: Exception) -> str:
-    return f"field {fault} is missing" if isinstance(fault, KeyError) else str(fault)
 
 
 def _published(where: str, key: str) -> published.Row:

@@ -27,6 +27,7 @@ from magnostic.report.study import paper as papers
 from magnostic.report.study.folder import Entry, Study
 from magnostic.report.study.ranking import Ranking, rankings
 from magnostic.report.style import Picture
+from magnostic.stored import as_written
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,13 @@ def write_study(study: Path, out: Path | None = None) -> Path:
         BadInput: it is no study folder, or study.json cannot be used.
     """
     out = study if out is None else out
-    content = folder.read(study, out)
-    sections, csv = _build(content, out / "figures")
-    for table in csv:
-        write_text(out / "tables" / f"{table.name}.csv", table.to_csv())
-    target = out / "report.html"
-    write_text(target, environment().get_template("study.html.j2").render(**sections))
+    with as_written(study):
+        content = folder.read(study, out)
+        sections, csv = _build(content, out / "figures")
+        for table in csv:
+            write_text(out / "tables" / f"{table.name}.csv", table.to_csv())
+        target = out / "report.html"
+        write_text(target, environment().get_template("study.html.j2").render(**sections))
     return target
 
 
