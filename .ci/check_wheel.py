@@ -120,6 +120,7 @@ def extras(here: Environment, photograph: Path) -> None:
                    for kind in ("onnx", "openvino")],
         "explain": [(2, ["explain", "run", photograph, "-o", "maps", "--method", "occlusion"])],
         "serve": [(2, ["serve", "run"]), (2, ["ui", "."])],
+        "cluster": [(2, ["predict", "run", photograph, "-o", "on-ray.csv", "--on", "ray"])],
         "wsi": [(2, ["slide", "run", slide, "-o", "slide", "--magnification", 200])],
     }  # fmt: skip
     declared = set(_extras(here)) - NOT_FOR_USERS

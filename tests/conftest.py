@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -136,3 +137,36 @@ def tiny_run(tiny_images: Images, tmp_path_factory: pytest.TempPathFactory) -> P
          "--train.batch_size=8"],
     )  # fmt: skip
     return run(recipe, tiny_images, tmp_path_factory.mktemp("tiny_run") / "run")
+
+
+@pytest.fixture(scope="session")
+def ray_address() -> Iterator[str]:
+    """A Ray of one node with two cores; the test skips without extra [cluster]."""
+    pytest.importorskip("ray", reason="extra [cluster] is not installed")
+    from ray.cluster_utils import Cluster
+
+    # Sockets lie below, whose paths must be short.
+    with tempfile.TemporaryDirectory(prefix="r", dir="/tmp", ignore_cleanup_errors=True) as name:
+        node = {"num_cpus": 2, "object_store_memory": 100 * 2**20, "include_dashboard": False}
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+            patch.setenv("RAY_BACKEND_LOG_LEVEL", "fatal")
+            cluster = Cluster(True, head_node_args={**node, "temp_dir": name})
+            yield cluster.address
+            cluster.shutdown()
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Exit code, standard output and standard error of a command."""
+
+    from magnostic.cli import main
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as caught:
+            main([str(a) for a in arguments])
+        code = caught.value.code
+        return (code if isinstance(code, int) else int(code is not None), *capsys.readouterr())
+
+    return run

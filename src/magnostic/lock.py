@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import time
 from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
@@ -21,7 +22,7 @@ LOCK: Final = ".lock"
 
 
 @contextlib.contextmanager
-def locked(folder: Path, *, make: bool = True) -> Iterator[None]:
+def locked(folder: Path, patience: float = 0.0, *, make: bool = True) -> Iterator[None]:
     """Keep others out of the folder, which is made if it is not there.
 
     The lock is the system's and ends with the process, however that ends. On systems and file
@@ -29,11 +30,12 @@ def locked(folder: Path, *, make: bool = True) -> Iterator[None]:
     is in use, by another thread of this process, too.
 
     Args:
+        patience: seconds to wait for whoever is in it.
         make: if not, a folder that is not there is neither made nor locked.
     """
     if make:
         folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder / LOCK, folder) if folder.is_dir() else contextlib.nullcontext():
+    with _locked(folder / LOCK, folder, patience) if folder.is_dir() else contextlib.nullcontext():
         yield
 
 
@@ -46,11 +48,13 @@ def locked_file(target: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _locked(path: Path, what: Path) -> Iterator[None]:
+def _locked(path: Path, what: Path, patience: float = 0.0) -> Iterator[None]:
     if fcntl is None:
         yield
         return
-    handle = _taken(path, what)
+    end = time.monotonic() + patience
+    while (handle := _taken(path, what, last=time.monotonic() >= end)) is None:
+        time.sleep(0.2)
     try:
         with contextlib.suppress(OSError):  # a full disk keeps nobody from locking
             os.truncate(handle, 0)
@@ -61,7 +65,8 @@ def _locked(path: Path, what: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _taken(path: Path, what: Path) -> int:
+def _taken(path: Path, what: Path, *, last: bool) -> int | None:
+    """A locked handle; None, or with ``last`` BadInput, where another process has it."""
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
@@ -69,6 +74,8 @@ def _taken(path: Path, what: Path) -> int:
         except BlockingIOError:
             who = os.read(handle, 200).decode(errors="replace").strip() or "another process"
             os.close(handle)
+            if not last:
+                return None
             raise BadInput(
                 f"{what}: in use by {who}; wait until that has ended, or name another place"
             ) from None

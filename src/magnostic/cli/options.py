@@ -62,6 +62,25 @@ Engine = Annotated[
         "openvino for runs in float32 on the CPU where it can be used, else torch."
     ),
 ]
+On = Annotated[
+    str,
+    Parameter(
+        help="Where to compute: local; ray (the Ray cluster that RAY_ADDRESS names or that runs "
+        "here, else one that is started on this machine); or a cluster's ray://HOST:PORT or "
+        "HOST:PORT."
+    ),
+]
+Cpus = Annotated[
+    int,
+    Parameter(help="Cores of each process on a cluster; 0: one, or a GPU's even share of them."),
+]
+Gpus = Annotated[
+    float | None,
+    Parameter(
+        help="GPUs of each process on a cluster: 0, a part of one (0.5: two share it) or more; by "
+        "default one where the cluster has some."
+    ),
+]
 Level = Annotated[float, Parameter(help="Of the conformal sets: 0.8, 0.9 or 0.95.")]
 #: Photographs of predict and explain; a leading hyphen, so that ``-`` is taken.
 Photographs = Annotated[str, Parameter(allow_leading_hyphen=True)]

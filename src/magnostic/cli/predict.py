@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,6 +25,9 @@ def predict(
     level: options.Level = 0.9,
     column: options.Columns = (),
     workers: int = 0,
+    on: options.On = "local",
+    cpus: options.Cpus = 0,
+    gpus: options.Gpus = None,
 ) -> None:
     """Predict photographs with a run or an exported model; one row each, in order.
 
@@ -46,8 +50,9 @@ def predict(
         Exit with code 2 where any photograph could not be read, not only where none could; all rows
         are written first.
     workers
-        Decoding threads; 0: one a core.
+        Decoding threads; 0: one a core. On a cluster there are as many as a process has cores.
     """
+    from magnostic import cluster
     from magnostic.deploy import load
     from magnostic.deploy.output import check_format
     from magnostic.deploy.sources import listed
@@ -56,6 +61,7 @@ def predict(
 
     options.refuse_unknown(images, "predict")
     check_format(out)
+    place = cluster.place(on, cpus, gpus)
     if workers < 0:
         raise BadInput(f"--workers {workers}: give 0 (one a core) or more")
     if out.exists():
@@ -63,7 +69,16 @@ def predict(
     items = listed(images, options.mapping(column))
     predictor = load(run, engine=engine, level=level)
     introduce(predictor)
-    summary = predict_to_file(predictor, items, out, resume=resume, workers=workers)
+    with contextlib.ExitStack() as stack:
+        stream = None
+        if place.on != cluster.LOCAL:
+            from magnostic.deploy import on_ray
+
+            joined = on_ray.stream(place, run, engine, level, predictor, items)
+            stream = stack.enter_context(joined)
+        summary = predict_to_file(
+            predictor, items, out, resume=resume, workers=workers, stream=stream
+        )
     _report(summary)
     options.refuse_unread(summary.unread, summary.images, strict, out)
 

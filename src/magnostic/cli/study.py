@@ -28,6 +28,11 @@ def study(
     column: options.Columns = (),
     label_map: options.LabelMap = None,
     rescan: options.Rescan = False,
+    on: options.On = "local",
+    cpus: options.Cpus = 0,
+    gpus: options.Gpus = None,
+    dry_run: Annotated[bool, Parameter(negative="")] = False,
+    task: int | None = None,
 ) -> None:
     """Carry out every run of a study and write one report of all, beside the published figures.
 
@@ -46,17 +51,37 @@ def study(
         Only list the runs, with an estimate of their time on this device from a few steps of each.
     only
         Only runs whose key, label or group holds this text.
+    dry_run
+        With --on slurm: print the script that submits a job array, a run each, and then the report.
+    task
+        Carry out the run of this number alone, from 1, and leave study.json and the report to the
+        last command: what a job of an array does.
     """
+    from magnostic import cluster
     from magnostic.errors import BadInput
     from magnostic.study import schema
-    from magnostic.study.execute import execute, select
+    from magnostic.study.execute import carry_out_one, execute, select
     from magnostic.study.expand import expand
 
+    place = cluster.place(on, cpus, gpus, slurm=True)
+    if (on == cluster.SLURM) != dry_run:
+        raise BadInput(
+            "--on slurm goes with --dry-run: the script is printed, nothing is submitted"
+        )
+    if on != cluster.LOCAL and (plan or task is not None):
+        raise BadInput(f"--plan and --task compute in this process; leave --on {on}")
     read, beside = schema.load(study)
     given = [*overrides, *([f"--data.on_bad={on_bad}"] if on_bad else [])]
     read = read.model_copy(update={"overrides": (*read.overrides, *given)})
     entries = expand(read, beside)
-    select(entries, only)
+    chosen = select(entries, only)
+    folder = out or Path("runs") / read.name
+    if on == cluster.SLURM:
+        from magnostic.study.slurm import script
+
+        asked = (str(study), *overrides, *_given(data, on_bad, format, column, label_map, only))
+        print(script(read.name, [entry.key for entry in chosen], asked, folder, place), end="")
+        return
     policies = sorted({entry.recipe.data.on_bad for entry in entries})
     if len(policies) > 1:
         raise BadInput("the rows differ in data.on_bad, and share one data set; give --on-bad")
@@ -67,18 +92,44 @@ def study(
         column,
         label_map,
         rescan=rescan,
-        recipes=[] if plan else [entry.recipe for entry in select(entries, only)],
+        recipes=[] if plan else [entry.recipe for entry in chosen],
     )
-    folder = out or Path("runs") / read.name
     if plan:
         from magnostic.study.plan import plan as make_plan
 
-        _print_plan(make_plan(read, select(entries, only), images, folder))
+        _print_plan(make_plan(read, chosen, images, folder))
         return
-    records = execute(read, entries, images, folder, only)
+    if task is not None:
+        status, reason = carry_out_one(chosen, task, images, folder)
+        print(f"{chosen[task - 1].key}: {status}" + (f": {reason}" if reason else ""))
+        if status == "failed":
+            sys.exit(1)
+        return
+    engine = None
+    if on != cluster.LOCAL:
+        from magnostic.study.on_ray import OnRay
+
+        engine = OnRay(place)
+    records = execute(read, entries, images, folder, only, engine)
     _print_records(records, folder)
     if any(record.status == "failed" for record in records):
         sys.exit(1)
+
+
+def _given(
+    data: Sequence[Path],
+    on_bad: str | None,
+    format: str,  # noqa: A002
+    column: Sequence[str],
+    label_map: Path | None,
+    only: str,
+) -> list[str]:
+    """The options as they were typed, for the jobs of a cluster."""
+    typed = [f"--data={path}" for path in data] + [f"--column={pair}" for pair in column]
+    typed += [f"--on-bad={on_bad}"] if on_bad else []
+    typed += [f"--format={format}"] if format != "auto" else []
+    typed += [f"--label-map={label_map}"] if label_map else []
+    return typed + ([f"--only={only}"] if only else [])
 
 
 def _print_plan(planned: Sequence[Planned]) -> None:

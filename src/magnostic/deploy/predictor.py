@@ -31,7 +31,8 @@ p_<class>     float?   calibrated probability
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -135,17 +136,18 @@ class Predictor:
         rows = list(self.stream(images, workers=workers))
         return pd.DataFrame(rows, columns=self.columns)
 
-    def stream(self, images: Iterable[Any], *, workers: int = 0) -> Iterator[Row]:
+    def stream(self, images: Iterable[Any], *, workers: int = 0) -> Generator[Row, None, None]:
         """The same row by row; memory does not grow with the number of images.
 
         Args:
             images: images as for :meth:`predict`, or :class:`magnostic.deploy.sources.Item`.
             workers: decoding threads; 0: one a core.
         """
-        for told in self.told(images, workers=workers):
-            yield told.row
+        with closing(self.told(images, workers=workers)) as found:
+            for told in found:
+                yield told.row
 
-    def told(self, images: Iterable[Any], *, workers: int = 0) -> Iterator[Told]:
+    def told(self, images: Iterable[Any], *, workers: int = 0) -> Generator[Told, None, None]:
         """As :meth:`stream`, each row with what it was told from."""
         heads: list[Row] = []  # of the images read ahead; as bounded as these are
 

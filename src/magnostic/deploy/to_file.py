@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from magnostic import __version__
-from magnostic.deploy.output import Journal, check_format, journal_of, write
+from magnostic.deploy.output import Journal, Row, check_format, journal_of, write
 from magnostic.deploy.patients import Patients
 from magnostic.deploy.predictor import JOINED, Predictor
 from magnostic.deploy.sources import IDS, Item
@@ -20,6 +21,8 @@ from magnostic.lock import locked_file
 from magnostic.progress import track
 from magnostic.stored import as_written
 
+#: Rows of some items, in order.
+Stream = Callable[[Sequence[Item]], Generator[Row, None, None]]
 _PATIENT = IDS.index("patient_id")
 
 
@@ -73,6 +76,7 @@ def predict_to_file(
     *,
     resume: bool = False,
     workers: int = 0,
+    stream: Stream | None = None,
 ) -> Summary:
     """Predict every item in order and write ``out``; patients' decisions beside it.
 
@@ -82,6 +86,7 @@ def predict_to_file(
             decisions go to ``NAME-patients`` of the same kind, which must not exist either.
         resume: go on with an interrupted prediction of the same model, options and photographs.
         workers: decoding threads; 0: one a core.
+        stream: gives the rows of items in order; by default the predictor, in this process.
 
     Raises BadInput for a name of another kind, a file that exists, or rows of something else.
     """
@@ -89,11 +94,15 @@ def predict_to_file(
     if workers < 0:
         raise BadInput(f"--workers {workers}: give 0 (one a core) or more")
     with locked_file(out):
-        return _predict(predictor, items, out, resume, workers)
+        return _predict(predictor, items, out, resume, stream or _here(predictor, workers))
+
+
+def _here(predictor: Predictor, workers: int) -> Stream:
+    return lambda items: predictor.stream(items, workers=workers)
 
 
 def _predict(
-    predictor: Predictor, items: Sequence[Item], out: Path, resume: bool, workers: int
+    predictor: Predictor, items: Sequence[Item], out: Path, resume: bool, stream: Stream
 ) -> Summary:
     of_patients = out.with_stem(f"{out.stem}-patients")
     there = of_patients.exists() and any(i.ids and i.ids[_PATIENT] is not None for i in items)
@@ -110,8 +119,7 @@ def _predict(
             summary.add(row)
             patients.add(row)
     rest = items[journal.done :]
-    with journal.appending() as append:
-        rows = predictor.stream(rest, workers=workers)
+    with journal.appending() as append, contextlib.closing(stream(rest)) as rows:
         for row in track(rows, "predicting", len(rest)):
             append(row)
             summary.add(row)

@@ -1,15 +1,18 @@
-"""Carrying out a study: what is done is skipped, what was interrupted goes on, all is reported."""
+"""Carrying out a study: what is done is skipped, what was interrupted goes on, all is reported.
+
+Which process a run is carried out in is an engine's business: here, one after another; on a
+cluster, several at once (:mod:`magnostic.study.on_ray`).
+"""
 
 from __future__ import annotations
 
-import functools
 import gc
-import shutil
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import torch
 
@@ -22,11 +25,17 @@ from magnostic.progress import say
 from magnostic.recipe import Recipe
 from magnostic.report import write_card, write_report
 from magnostic.study.expand import Entry
-from magnostic.study.place import Placed, place
+from magnostic.study.place import RUNS, Placed, place
 from magnostic.study.schema import Study
 from magnostic.train.run import run
 
+#: What the jobs of an array leave beside study.json.
+_OF_JOBS: Final = (RUNS, "slurm")
 Status = Literal["planned", "running", "done", "refused", "failed"]
+#: What came of a run, and why where it is not done.
+Outcome = tuple[Status, str]
+#: Carries out runs; gives what came of each, ``running`` when it is begun.
+Engine = Callable[[Sequence[Placed], Images, Path], Generator[tuple[Placed, Outcome], None, None]]
 
 
 @dataclass
@@ -55,7 +64,12 @@ class Record:
 
 
 def execute(
-    study: Study, entries: Sequence[Entry], images: Images, out: Path, only: str = ""
+    study: Study,
+    entries: Sequence[Entry],
+    images: Images,
+    out: Path,
+    only: str = "",
+    engine: Engine | None = None,
 ) -> list[Record]:
     """Carry out every entry that is not done yet, and write the study's report.
 
@@ -67,6 +81,7 @@ def execute(
         images: the images table that all runs share.
         out: the study's folder: new, or of a study of this name.
         only: carry out those entries alone whose key, label or group holds this text.
+        engine: where runs are carried out; by default here, in turn.
 
     Returns one record an entry. Raises BadInput for a folder in use, or where ``only`` fits none.
     """
@@ -74,11 +89,16 @@ def execute(
     if out.exists() and not out.is_dir():
         raise BadInput(f"{out}: is a file; give a folder for the study (--out)")
     with locked(out):
-        return _execute(study, entries, images, out, chosen)
+        return _execute(study, entries, images, out, chosen, engine)
 
 
 def _execute(
-    study: Study, entries: Sequence[Entry], images: Images, out: Path, chosen: Sequence[str]
+    study: Study,
+    entries: Sequence[Entry],
+    images: Images,
+    out: Path,
+    chosen: Sequence[str],
+    engine: Engine | None,
 ) -> list[Record]:
     before = _claim(study, out)
     sweep(out, below=False)  # each run's folder is swept by who has locked that
@@ -96,19 +116,46 @@ def _execute(
 
     _write(study, records, out)
     write_text(out / "study.yaml", study.to_yaml())
-    for number, (item, record) in enumerate(zip(placed, records, strict=True), start=1):
+    names = {r.key: f"[{n}/{len(records)}] {r.key}" for n, r in enumerate(records, start=1)}
+    by_path: dict[str, list[Record]] = {}  # entries that come to the same share their run
+    todo: dict[str, Placed] = {}
+    for item, record in zip(placed, records, strict=True):
         if record.key not in chosen:
             continue
-        where = f"[{number}/{len(records)}] {record.key}"
-        if item.finished(out) and (out / item.path / "report.html").is_file():
-            say(f"{where} is done")
-            continue
-        say(where)
-        _carry_out(item, images, out, functools.partial(note, record))
+        by_path.setdefault(item.path, []).append(record)
+        if whole(item, out):
+            say(f"{names[record.key]} is done")
+        else:
+            todo.setdefault(item.path, item)
+    running: set[str] = set()
+    try:
+        with closing((engine or in_turn)(list(todo.values()), images, out)) as outcomes:
+            for item, (status, reason) in outcomes:
+                record, *same = by_path[item.path]
+                running ^= {item.path}
+                _tell(names[record.key], status, reason, engine is not None)
+                for other in same if status != "running" else ():
+                    other.status, other.reason = status, reason
+                note(record, status, reason)
+    except (KeyboardInterrupt, MagnosticError):  # the latter: the engine's, where it is lost
+        for path in running:
+            why = "interrupted; start the study again and it goes on from here"
+            note(by_path[path][0], "planned", why)
+        raise
     from magnostic.report.study import write_study
 
     write_study(out)
     return records
+
+
+def _tell(name: str, status: Status, reason: str, several: bool) -> None:
+    """A line on a run; where several are under way, one at its end, too."""
+    if status == "running":
+        say(name)
+    elif status in ("refused", "failed"):
+        say(f"{name}: {'not carried out' if status == 'refused' else 'failed'}: {reason}")
+    elif several:
+        say(f"{name} is done")
 
 
 def select(entries: Sequence[Entry], only: str) -> list[Entry]:
@@ -127,7 +174,8 @@ def select(entries: Sequence[Entry], only: str) -> list[Entry]:
 
 def _claim(study: Study, out: Path) -> dict[str, dict[str, Any]]:
     """Entries of the ``study.json`` that stands there, by path and key."""
-    if all(path.name.startswith(".") for path in out.iterdir()):
+    # Jobs of an array carry out runs before there is a study.
+    if all(path.name.startswith(".") or path.name in _OF_JOBS for path in out.iterdir()):
         return {}
     if not (out / "study.json").is_file():
         raise BadInput(f"{out}: exists and holds no study; choose another --out")
@@ -173,37 +221,66 @@ def _write(study: Study, records: Sequence[Record], out: Path) -> None:
     )
 
 
-def _carry_out(item: Placed, images: Images, out: Path, note: Callable[..., None]) -> None:
+def carry_out_one(entries: Sequence[Entry], number: int, images: Images, out: Path) -> Outcome:
+    """Carry out the run of one entry, counted from 1; nothing of the study itself is written.
+
+    Raises BadInput for a number that there is none of.
+    """
+    if not 1 <= number <= len(entries):
+        raise BadInput(f"--task {number}: the study has runs 1 to {len(entries)}")
+    # All are placed, so that each finds the folder that it finds when they are carried out in turn.
+    placed = place(entries, images.data_hash, out)
+    item = placed[number - 1]
+    first = next(other for other in placed if other.path == item.path)
+    if first is not item:
+        return "done", f"comes to the run of {first.entry.key}"
+    return carry_out(item, images, out)
+
+
+def in_turn(
+    todo: Sequence[Placed], images: Images, out: Path
+) -> Generator[tuple[Placed, Outcome], None, None]:
+    """Carry out runs in this process, one after another."""
+    for item in todo:
+        yield item, ("running", "")
+        yield item, carry_out(item, images, out)
+
+
+def whole(item: Placed, out: Path) -> bool:
+    """Whether nothing is left to do for a run."""
+    return item.finished(out) and (out / item.path / "report.html").is_file()
+
+
+def carry_out(item: Placed, images: Images, out: Path, patience: float = 0.0) -> Outcome:
+    """Carry out one run, or go on with it; what came of it.
+
+    Args:
+        patience: seconds to wait for a process that is still at work in the run's folder.
+    """
     folder = out / item.path
-    note("running")
     try:
+        if whole(item, out):
+            return "done", ""
         if item.finished(out):  # stopped between its last two files
-            with locked(folder):
+            with locked(folder, patience):
                 sweep(folder)
                 write_card(folder)
                 write_report(folder)
         else:
-            if not (folder / "identity.json").is_file():  # stopped before it had begun
-                shutil.rmtree(folder, ignore_errors=True)
-            _run(_as_begun(item.entry.recipe, folder), images, folder)
-        note("done")
-    except KeyboardInterrupt:
-        note("planned", "interrupted; start the study again and it goes on from here")
-        raise
+            _run(_as_begun(item.entry.recipe, folder), images, folder, patience)
     except (SplitError, DataError, TableError) as error:
-        note("failed" if isinstance(error, LeakError) else "refused", str(error))
-        say(f"  not carried out: {error}")
+        return "failed" if isinstance(error, LeakError) else "refused", str(error)
     except (MagnosticError, OSError, MemoryError, torch.OutOfMemoryError) as error:
-        note("failed", str(error) or type(error).__name__)
-        say(f"  failed: {error}")
+        return "failed", str(error) or type(error).__name__
     except Exception as error:  # a fault of ours: shown in full, and the other runs go on
         traceback.print_exc()
-        note("failed", f"{type(error).__name__}: {error}".splitlines()[0])
+        return "failed", f"{type(error).__name__}: {error}".splitlines()[0]
+    return "done", ""
 
 
-def _run(recipe: Recipe, images: Images, folder: Path) -> None:
+def _run(recipe: Recipe, images: Images, folder: Path, patience: float) -> None:
     try:
-        run(recipe, images, folder, resume=True)
+        run(recipe, images, folder, resume=True, patience=patience)
     finally:  # networks of one run must not wait in memory for the next
         gc.collect()
         if torch.cuda.is_available():

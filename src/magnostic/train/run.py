@@ -53,7 +53,9 @@ class Fold:
         return f"{self.protocol}/r{self.repeat}f{self.fold}"
 
 
-def run(recipe: Recipe, images: Images, out: Path, *, resume: bool = False) -> Path:
+def run(
+    recipe: Recipe, images: Images, out: Path, *, resume: bool = False, patience: float = 0.0
+) -> Path:
     """Carry out a recipe; returns the run folder.
 
     Args:
@@ -61,6 +63,7 @@ def run(recipe: Recipe, images: Images, out: Path, *, resume: bool = False) -> P
         images: the images table.
         out: the run folder; must be new or empty unless ``resume``.
         resume: go on with an interrupted run of the same recipe and data; finished children stay.
+        patience: seconds to wait for a process that is still at work in the folder.
 
     Raises:
         BadInput: a folder in use, a protocol or task that the data cannot bear, missing weights.
@@ -73,7 +76,7 @@ def run(recipe: Recipe, images: Images, out: Path, *, resume: bool = False) -> P
     folds, jobs, prepared = prepare(experiment)  # before the first hour of training, not after it
     if out.exists() and not out.is_dir():
         raise BadInput(f"{out}: is a file; give a folder for the run (--out)")
-    with locked(out), memory.told():
+    with locked(out, patience), memory.told():
         _run(experiment, folds, jobs, prepared, out, resume)
     return out
 
