@@ -82,7 +82,7 @@ class Group:
         content = torch.empty(int(length), dtype=torch.uint8)
         dist.broadcast(content, 0, group=self._control)
         # Sent by process 0 of this very job, never read from a file.
-        found: tuple[Callable[..., object], tuple[Any, ...]] = torch.load(
+        found: tuple[Callable[..., object], tuple[Any, ...]] = torch.load(  # nosec B614
             io.BytesIO(content.numpy().tobytes()), map_location=self.device, weights_only=False
         )
         return found
