@@ -116,7 +116,7 @@ def _join(ray: Any, on: str, stack: contextlib.ExitStack) -> None:
     named = os.environ.get("RAY_ADDRESS", "") if on == RAY else on
     if named == LOCAL or not _joined(ray, named, "RAY_ADDRESS" if on == RAY else "--on", quiet):
         say(f"starting Ray on this machine, {counted(cores(), 'core')}")
-        # Sockets lie below, whose paths must be short; the folder in it is a new one, of ours alone.
+        # Sockets lie below, whose paths must be short; the folder made there is ours alone.
         usual = "/tmp"  # nosec B108
         short = os.environ.get("RAY_TMPDIR") or min(tempfile.gettempdir(), usual, key=len)
         folder = tempfile.TemporaryDirectory(prefix="ray-", dir=short, ignore_cleanup_errors=True)
