@@ -155,11 +155,12 @@ def serving(run: Path) -> Iterator[str]:
     """The run behind HTTP on a free port of loopback, until the end of the block."""
     import uvicorn
 
+    from magnostic import web
     from magnostic.deploy.server import Settings, create_app, load_models
-    from magnostic.deploy.server.listen import Protocol, bound
+    from magnostic.deploy.server.listen import Protocol
 
     app = create_app(load_models(run, engine="torch"), Settings())
-    listener = bound(Settings(port=0))
+    listener = web.listen("127.0.0.1", 0)
     config = uvicorn.Config(app, http=Protocol, ws="none", log_level="critical", lifespan="on")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

@@ -49,6 +49,15 @@ def test_what_is_counted_is_of_this_process() -> None:
     assert before.threads >= 1
 
 
+def test_a_server_is_asked_and_leaves_no_thread_behind(tiny_run: Path, tiny_breakhis: Path) -> None:
+    photographs = sorted(tiny_breakhis.rglob("*.png"))[:2]
+    soak.serve(tiny_run, photographs)
+    before = soak.counted()
+    soak.serve(tiny_run, photographs)
+    after = soak.counted()
+    assert (after.threads, after.handles) == (before.threads, before.handles)
+
+
 def test_an_ended_server_leaves_no_model_behind(tiny_run: Path) -> None:
     """FastAPI keeps the functions of every application that there was in caches of its own."""
     models = load_models(tiny_run, engine="torch")
