@@ -20,8 +20,8 @@ REPOSITORY: Final = Path(__file__).resolve().parents[2]
 #: Programs that pages call and that nothing here can bind.
 OTHERS: Final = {
     "bash", "cat", "cd", "cp", "curl", "docker", "echo", "export", "find", "git", "grep", "head",
-    "ls", "mkdir", "mv", "ray", "rm", "sbatch", "scancel", "sleep", "source", "squeue", "ssh", "tail",
-    ".", "kill", "wait", "unset", "set", "test", "true", "nvidia-smi", "sort", "wc",
+    "ls", "mkdir", "mv", "ray", "rm", "sbatch", "scancel", "sleep", "source", "squeue", "ssh",
+    "tail", ".", "kill", "wait", "unset", "set", "test", "true", "nvidia-smi", "sort", "wc",
 }  # fmt: skip
 #: Programs that start another one, whose name or file follows their own options.
 STARTERS: Final = {"accelerate", "env", "nice", "srun", "timeout", "torchrun"}
