@@ -14,6 +14,7 @@ import socket
 import tempfile
 import threading
 import uuid
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -134,13 +135,15 @@ def _joined(ray: Any, named: str, option: str, quiet: dict[str, Any]) -> bool:
         if address:  # Ray itself would try for most of a minute
             where = address["host"], int(address["port"])
             socket.create_connection(where, timeout=_ANSWER).close()
-        ray.init(address=named or "auto", **quiet)
+        with warnings.catch_warnings(action="ignore"):  # what is raised says the same
+            ray.init(address=named or "auto", **quiet)
     except (OSError, RuntimeError, ValueError, SystemExit) as error:  # SystemExit: Ray's own way
         if not named and isinstance(error, ConnectionError):
             return False
         raise RunFailed(
             f"no Ray answers at {named or 'this machine'} ({reason(error)}); start it "
-            f"(ray start --head), or mend {option}"
+            f"(ray start --head), mend {option}, or, where the cluster asks for a token, set "
+            "RAY_AUTH_MODE=token and RAY_AUTH_TOKEN here"
         ) from None
     return True
 

@@ -80,12 +80,6 @@ def _rows(
 ) -> Generator[Row, None, None]:
     if not items:
         return
-    import ray.data as data
-
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    context = data.DataContext.get_current()
-    context.enable_progress_bars = False
-    context.execution_options.preserve_order = True
     total = ray.cluster_resources()
     most = total["CPU"] // share["num_cpus"]
     if share["num_gpus"]:
@@ -100,16 +94,64 @@ def _rows(
     say(f"{many} {at_once} photographs at a time")
     # As JSON, since names need not be UTF-8.
     told = [{"item": json.dumps((item.path, item.ids))} for item in items]
-    predicted = data.from_items(told, override_num_blocks=blocks).map_batches(
-        _Predict,
-        fn_constructor_args=(model, cluster.environment(), share["num_cpus"]),
-        batch_size=at_once,
-        concurrency=(1, processes),
-        num_cpus=share["num_cpus"],
-        num_gpus=share["num_gpus"],
-    )
-    for batch in predicted.iter_batches(batch_size=None, prefetch_batches=1):
-        yield from map(json.loads, batch["row"])
+    work = _Work(told, blocks, at_once, processes, model, cluster.environment(), share)
+    if _is_far():
+        reader = ray.remote(_Reader).options(num_cpus=0).remote(work)
+        answers: Iterator[list[str]] = iter(lambda: ray.get(reader.next.remote()), None)
+    else:
+        answers = work.answers()
+    for answer in answers:
+        yield from map(json.loads, answer)
+
+
+def _is_far() -> bool:
+    """Whether the cluster was joined at ray://, through which Ray Data can't be used."""
+    from ray.util import client
+
+    told: Any = client.ray
+    return bool(told.is_connected())
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What Ray Data is to do, here or in a process of the cluster."""
+
+    told: list[dict[str, str]]
+    blocks: int
+    at_once: int
+    processes: int
+    model: _Model
+    passed: dict[str, str]
+    share: dict[str, float]
+
+    def answers(self) -> Iterator[list[str]]:
+        """Rows as JSON, some at a time, in order."""
+        import ray.data as data
+
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
+        context = data.DataContext.get_current()
+        context.enable_progress_bars = False
+        context.execution_options.preserve_order = True
+        predicted = data.from_items(self.told, override_num_blocks=self.blocks).map_batches(
+            _Predict,
+            fn_constructor_args=(self.model, self.passed, self.share["num_cpus"]),
+            batch_size=self.at_once,
+            concurrency=(1, self.processes),
+            num_cpus=self.share["num_cpus"],
+            num_gpus=self.share["num_gpus"],
+        )
+        for batch in predicted.iter_batches(batch_size=None, prefetch_batches=1):
+            yield list(batch["row"])
+
+
+class _Reader:
+    """A process of the cluster in which Ray Data runs; answers are fetched one at a time."""
+
+    def __init__(self, work: _Work) -> None:
+        self._answers = work.answers()
+
+    def next(self) -> list[str] | None:
+        return next(self._answers, None)
 
 
 class _Predict:
