@@ -120,14 +120,18 @@ static int opened(int folder, const char *path, int flags)
                    joined(folder, path, place, sizeof place));
 }
 
+/* The permissions that come after flags that may create a file. */
+#define MODE \
+    va_list more; \
+    va_start(more, flags); \
+    mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(more, mode_t) : 0; \
+    va_end(more);
+
 #define OPEN(name) \
     int name(const char *path, int flags, ...) \
     { \
         REAL(name); \
-        va_list more; \
-        va_start(more, flags); \
-        mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(more, mode_t) : 0; \
-        va_end(more); \
+        MODE \
         int found = opened(AT_FDCWD, path, flags); \
         FAILS(found) \
         return real(path, flags, mode); \
@@ -139,10 +143,7 @@ OPEN(open64)
     int name(int folder, const char *path, int flags, ...) \
     { \
         REAL(name); \
-        va_list more; \
-        va_start(more, flags); \
-        mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(more, mode_t) : 0; \
-        va_end(more); \
+        MODE \
         int found = opened(folder, path, flags); \
         FAILS(found) \
         return real(folder, path, flags, mode); \

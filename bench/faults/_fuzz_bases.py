@@ -7,16 +7,14 @@ import struct
 import zlib
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _material import SAMPLE
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
-#: Where the genuine photographs lie, if they are at hand.
-SAMPLE = Path(__file__).parents[3] / "shared" / "breakhis-sample" / "BreaKHis_v1"
+from magnostic.data.png import SIGNATURE
 
 
 @dataclass(frozen=True)

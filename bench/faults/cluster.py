@@ -25,10 +25,10 @@ from typing import Any
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
+from _material import SAMPLE  # noqa: E402
 from _table import Row, finish  # noqa: E402
 from _trees import differences  # noqa: E402
 
-SAMPLE = HERE.parents[2] / "shared" / "breakhis-sample" / "BreaKHis_v1"
 STUDY = """
 name: six
 title: Six runs

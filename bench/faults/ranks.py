@@ -24,11 +24,12 @@ from pathlib import Path
 import pandas as pd
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE.parent)]
+sys.path[:0] = [str(HERE), str(HERE.parent)]
 
+from _material import SAMPLE  # noqa: E402
+from _processes import of_rank  # noqa: E402
 from _table import Row, finish  # noqa: E402
 
-SAMPLE = HERE.parents[2] / "shared" / "breakhis-sample" / "BreaKHis_v1"
 COMMON = [
     "--model.weights=none", "--preprocess.size=64", "--train.precision=fp32",
     "--split.protocols=patient", "--split.folds=1", "--evaluate.resamples=20",
@@ -102,7 +103,7 @@ def _killed(data: Path, scratch: Path) -> list[Row]:
         if process.poll() is not None:
             sys.exit(process.communicate()[0])
         time.sleep(0.1)
-    os.kill(_rank(1, out), signal.SIGKILL)
+    os.kill(of_rank(1, out), signal.SIGKILL)
     started = time.monotonic()
     told, _ = process.communicate()
     took = time.monotonic() - started
@@ -118,19 +119,6 @@ def _killed(data: Path, scratch: Path) -> list[Row]:
             process.returncode != 0 and len(says) == 1),
         Row("and one process goes on from its checkpoint", goes_on, "", "1", goes_on),
     ]  # fmt: skip
-
-
-def _rank(number: int, out: Path) -> int:
-    """The process of this rank that writes to ``out``."""
-    for place in Path("/proc").glob("[0-9]*"):
-        try:
-            environment = (place / "environ").read_bytes().split(b"\0")
-            command = (place / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if f"RANK={number}".encode() in environment and str(out).encode() in command:
-            return int(place.name)
-    sys.exit(f"no process of rank {number}")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -32,10 +31,10 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 from _forked import Forked, load  # noqa: E402
+from _material import SAMPLE, few  # noqa: E402
 from _table import Row, finish  # noqa: E402
 from _trees import differences  # noqa: E402
 
-SAMPLE = HERE.parents[2] / "shared" / "breakhis-sample" / "BreaKHis_v1"
 SETTINGS = [
     "--model.backbone=test_resnet", "--model.weights=none", "--preprocess.size=64",
     "--train.epochs=10", "--train.batch_size=16", "--train.precision=fp32", "--model.dropout=0.2",
@@ -79,7 +78,7 @@ def main() -> None:
     rng = random.Random(given.seed)
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
-        data = _third(given.data, scratch) if given.data.is_dir() else _phantom(scratch)
+        data = few(given.data, scratch, step=3)
         whole = Trial(data, scratch / "whole")
         started = time.monotonic()
         if whole.start().wait() != 0:
@@ -159,24 +158,6 @@ def _state(out: Path) -> str:
         return "pooled evaluation"
     steps = [path.name.split(".")[0] for path in out.rglob("checkpoint/epoch*.model.safetensors")]
     return f"training: {done} models done, checkpoints of the next {sorted(steps)}"
-
-
-def _third(data: Path, scratch: Path) -> Path:
-    """A tree of links to every third photograph."""
-    found = sorted(data.rglob("*.png"))[::3]
-    for path in found:
-        link = scratch / "BreaKHis_v1" / path.relative_to(data)
-        link.parent.mkdir(parents=True, exist_ok=True)
-        link.symlink_to(path.resolve())
-    return scratch / "BreaKHis_v1"
-
-
-def _phantom(scratch: Path) -> Path:
-    data = scratch / "phantom"
-    command = [sys.executable, "-m", "magnostic", "phantom", str(data)]
-    command += ["--patients-per-type", "3", "--fields-per-magnification", "1"]
-    subprocess.run(command, check=True)
-    return data
 
 
 if __name__ == "__main__":

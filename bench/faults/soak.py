@@ -20,11 +20,9 @@ import os
 import shutil
 import sys
 import tempfile
-import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -139,7 +137,11 @@ def call(*arguments: object) -> None:
 
 def serve(run: Path, photographs: list[Path]) -> None:
     """Start a server, ask it for right and wrong things, stop it."""
-    with serving(run) as address:
+    from _answering import answering
+
+    from magnostic.deploy.server import Settings, create_app, load_models
+
+    with answering(create_app(load_models(run, engine="torch"), Settings())) as address:
         for path in photographs:
             asked(f"{address}/v1/predict", path.read_bytes(), 200)
         asked(f"{address}/v1/predict", photographs[0].read_bytes()[:100], 422)
@@ -148,32 +150,6 @@ def serve(run: Path, photographs: list[Path]) -> None:
         for page in ("/", "/v1/model", "/metrics"):
             with urllib.request.urlopen(address + page, timeout=30) as answer:
                 answer.read()
-
-
-@contextlib.contextmanager
-def serving(run: Path) -> Iterator[str]:
-    """The run behind HTTP on a free port of loopback, until the end of the block."""
-    import uvicorn
-
-    from magnostic import web
-    from magnostic.deploy.server import Settings, create_app, load_models
-    from magnostic.deploy.server.listen import Protocol
-
-    app = create_app(load_models(run, engine="torch"), Settings())
-    listener = web.listen("127.0.0.1", 0)
-    config = uvicorn.Config(app, http=Protocol, ws="none", log_level="critical", lifespan="on")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    try:
-        until = time.monotonic() + 60
-        while not server.started and time.monotonic() < until:
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(60)
-        listener.close()
 
 
 def asked(url: str, content: bytes, status: int, field: str = "images") -> None:

@@ -13,6 +13,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parents[2] / "bench" / "faults"))
+
+from _processes import of_rank
+
 CONF = Path(__file__).parents[1] / "conf" / "finetune-oversample.yaml"
 
 
@@ -53,7 +57,7 @@ def test_a_killed_process_ends_the_job_and_one_goes_on(tiny_breakhis: Path, tmp_
         while not (out / "checkpoint" / "state.json").is_file():
             assert process.poll() is None, process.communicate()[0]
             time.sleep(0.1)
-        os.kill(_of_rank(1, out), signal.SIGKILL)
+        os.kill(of_rank(1, out), signal.SIGKILL)
         told, _ = process.communicate(timeout=30)
     finally:
         process.kill()
@@ -67,15 +71,3 @@ def test_a_killed_process_ends_the_job_and_one_goes_on(tiny_breakhis: Path, tmp_
     assert any(line.startswith("resuming after epoch ") for line in resumed.stdout)
     resumed.kill()
     resumed.wait()
-
-
-def _of_rank(number: int, out: Path) -> int:
-    for place in Path("/proc").glob("[0-9]*"):
-        try:
-            environment = (place / "environ").read_bytes().split(b"\0")
-            command = (place / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if f"RANK={number}".encode() in environment and str(out).encode() in command:
-            return int(place.name)
-    raise AssertionError(f"no process of rank {number}")

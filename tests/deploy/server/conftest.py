@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import threading
-import time
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
-from magnostic import web
 from magnostic.data import Images
 from magnostic.deploy.server import Models, Settings, create_app, load_models
-from magnostic.deploy.server.listen import Protocol
+
+sys.path.insert(0, str(Path(__file__).parents[3] / "bench" / "faults"))
+
+from _answering import answering
 
 LOCAL = "http://127.0.0.1"
 
@@ -56,35 +56,16 @@ def client(models: Models) -> Iterator[TestClient]:
         yield found
 
 
-@contextlib.contextmanager
-def _running(app: ASGIApp) -> Iterator[str]:
-    """The application on a free port of loopback, in a thread."""
-    listener = web.listen("127.0.0.1", 0)
-    config = uvicorn.Config(app, http=Protocol, ws="none", log_level="critical", lifespan="on")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    try:
-        until = time.monotonic() + 60
-        while not server.started and time.monotonic() < until:
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(60)
-        listener.close()
-
-
 @pytest.fixture(scope="session")
 def running() -> Callable[[ASGIApp], contextlib.AbstractContextManager[str]]:
     """A function that runs an application on loopback."""
-    return _running
+    return answering
 
 
 @pytest.fixture(scope="session")
 def serving(models: Models) -> Callable[[Settings], contextlib.AbstractContextManager[str]]:
     """A function that runs a server with these settings on loopback."""
-    return lambda settings: _running(create_app(models, settings))
+    return lambda settings: answering(create_app(models, settings))
 
 
 @pytest.fixture(scope="session")
