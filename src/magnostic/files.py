@@ -70,13 +70,13 @@ def is_full(error: OSError, target: Path, size: int) -> bool:
     """Whether the error says that ``size`` bytes at ``target`` found no room."""
     if error.errno is not None:
         return error.errno in FULL
-    left = free(target)  # NumPy only says how much was not written
+    left = free(target.parent)  # NumPy only says how much was not written
     return left is not None and left < max(size, 2**20)
 
 
 def full(target: Path, size: int = 0) -> str:
     """That the disk is full: what the file takes (at least; 0: unknown), and what is free."""
-    left = free(target)
+    left = free(target.parent)
     needed = f"{amount(size)} or more" if size else "more"
     return (
         f"{target}: the disk is full: {needed} needed for this file, "
@@ -85,9 +85,10 @@ def full(target: Path, size: int = 0) -> str:
     )
 
 
-def free(target: Path) -> int | None:
-    """Bytes that are free where the file would lie; None where that can't be known."""
-    standing = next((p for p in target.absolute().parents if p.exists()), None)
+def free(folder: Path) -> int | None:
+    """Bytes that are free where the folder lies or would lie; None where that can't be known."""
+    whole = folder.absolute()
+    standing = next((p for p in (whole, *whole.parents) if p.exists()), None)
     try:
         return None if standing is None else shutil.disk_usage(standing).free
     except OSError:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from magnostic.errors import BadInput
+
 
 def cores(group: Path = Path("/sys/fs/cgroup")) -> int:
     """Whole cores of the affinity mask and of the control group's share of time (``cpu.max``)."""
@@ -15,3 +17,9 @@ def cores(group: Path = Path("/sys/fs/cgroup")) -> int:
         return count if quota == "max" else max(1, min(count, int(quota) // int(period)))
     except (OSError, ValueError):
         return count  # no control groups, or of the first version
+
+
+def check_workers(workers: int) -> None:
+    """Raise BadInput for a number of threads that is none (``--workers``; 0: one a core)."""
+    if workers < 0:
+        raise BadInput(f"--workers {workers}: give 0 (one a core) or more")

@@ -22,7 +22,7 @@ from magnostic.data.store import Store
 from magnostic.errors import BadInput, RunFailed
 from magnostic.preprocess import augment
 from magnostic.recipe import Augment
-from magnostic.train import ranks, stopping, torchrun
+from magnostic.train import ranks, stopping
 from magnostic.train.ranks import Group
 
 
@@ -127,7 +127,7 @@ def test_processes_that_have_not_joined_are_refused(monkeypatch: pytest.MonkeyPa
 
 
 def test_no_signal_that_process_0_notes_kills_another() -> None:
-    assert {signal.Signals(number).name for number in torchrun._signals()} == set(stopping.NAMES)
+    assert {signal.Signals(number).name for number in stopping.numbers()} == set(stopping.NAMES)
 
 
 def test_photographs_are_opened_again_by_another_process(

@@ -18,6 +18,7 @@ from cyclopts import App, Parameter
 import magnostic
 from magnostic.errors import BadInput, MagnosticError
 from magnostic.files import FULL, full
+from magnostic.train import stopping
 
 
 def _default(value: object) -> str | None:
@@ -90,7 +91,7 @@ def _tidy_end() -> Iterator[list[int]]:
         came.append(number)
         raise KeyboardInterrupt
 
-    known = [getattr(signal, n) for n in ("SIGTERM", "SIGUSR1", "SIGUSR2") if hasattr(signal, n)]
+    known = [n for n in stopping.numbers() if n != signal.SIGINT]
     main_thread = threading.current_thread() is threading.main_thread()
     ours = [n for n in known if main_thread and signal.getsignal(n) is signal.SIG_DFL]
     for number in ours:

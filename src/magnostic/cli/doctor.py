@@ -5,10 +5,9 @@ from __future__ import annotations
 
 def doctor() -> None:
     """Say what is installed, which device and precision are used, and which weights are at hand."""
-    import shutil
-
     from magnostic.data import png
     from magnostic.data.place import default_folder
+    from magnostic.files import free
     from magnostic.models.weights import PACKAGES, at_hand
     from magnostic.train.device import precision
     from magnostic.train.environment import environment
@@ -20,9 +19,9 @@ def doctor() -> None:
     reason = "native bf16" if facts["fast_bf16"] else "no native bf16 on this device"
     print(f"precision: {facts['precision']} ({reason}); train.precision changes it")
     cache = default_folder()
-    standing = next(p for p in (cache, *cache.parents) if p.exists())
-    free = shutil.disk_usage(standing).free / 2**30
-    print(f"cache: {cache} ({free:.1f} GiB free); MAGNOSTIC_CACHE changes it")
+    left = free(cache)
+    room = "" if left is None else f" ({left / 2**30:.1f} GiB free)"
+    print(f"cache: {cache}{room}; MAGNOSTIC_CACHE changes it")
     decoder = "libspng" if png.available() else "Pillow; pip install 'magnostic[fast]' is faster"
     print(f"PNG files are decoded by {decoder}")
     print("weights without a network:")

@@ -58,12 +58,12 @@ def predict(
     from magnostic.deploy.sources import listed
     from magnostic.deploy.to_file import predict_to_file
     from magnostic.errors import BadInput
+    from magnostic.processors import check_workers
 
     options.refuse_unknown(images, "predict")
     check_format(out)
     place = cluster.place(on, cpus, gpus)
-    if workers < 0:
-        raise BadInput(f"--workers {workers}: give 0 (one a core) or more")
+    check_workers(workers)
     if out.exists():
         raise BadInput(f"{out}: exists; choose another file (-o), or remove it")
     items = listed(images, options.mapping(column))

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import threading
 import uuid
 import zipfile
@@ -111,12 +110,11 @@ class Store:
 
 def require_space(folder: Path, needed: int) -> None:
     """Raise RunFailed where so many bytes more do not fit onto the folder's disk."""
-    standing = next(p for p in (folder, *folder.parents) if p.exists())
-    free = shutil.disk_usage(standing).free
-    if needed > free:
+    left = free(folder)
+    if left is not None and needed > left:
         raise RunFailed(
             f"pixel cache: {needed / 2**20:.0f} MiB are needed in {folder.parent} and "
-            f"{free / 2**20:.0f} are free; free space (magnostic cache prune) or set "
+            f"{left / 2**20:.0f} are free; free space (magnostic cache prune) or set "
             "MAGNOSTIC_CACHE to another folder"
         )
 
@@ -198,7 +196,7 @@ class Writer:
         except (OSError, DiskFull) as error:
             megabytes = (len(self._names) + 1) * self._store.row_bytes / 2**20
             reason = error.strerror if isinstance(error, OSError) else "No space left on device"
-            left = free(self._store.folder / "x")
+            left = free(self._store.folder)
             room = "" if left is None else f"; {left / 2**20:.0f} MiB are free"
             raise RunFailed(
                 f"pixel cache: cannot write {megabytes:.0f} MiB to {self._store.folder} "

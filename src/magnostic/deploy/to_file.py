@@ -18,6 +18,7 @@ from magnostic.deploy.predictor import JOINED, Predictor
 from magnostic.deploy.sources import IDS, Item
 from magnostic.errors import BadInput
 from magnostic.lock import locked_file
+from magnostic.processors import check_workers
 from magnostic.progress import track
 from magnostic.stored import as_written
 
@@ -91,8 +92,7 @@ def predict_to_file(
     Raises BadInput for a name of another kind, a file that exists, or rows of something else.
     """
     check_format(out)
-    if workers < 0:
-        raise BadInput(f"--workers {workers}: give 0 (one a core) or more")
+    check_workers(workers)
     with locked_file(out):
         return _predict(predictor, items, out, resume, stream or _here(predictor, workers))
 

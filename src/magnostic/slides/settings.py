@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from magnostic.errors import BadInput
+from magnostic.processors import check_workers
 from magnostic.slides import scale
 
 #: Width and height of a BreakHis photograph, pixels.
@@ -43,8 +44,7 @@ class Settings:
             raise BadInput(f"--tile {self.pixels[0]} {self.pixels[1]}: give 1 to 10000 pixels each")
         if not (math.isfinite(self.least_tissue) and 0 <= self.least_tissue <= 1):
             raise BadInput(f"--tissue {self.least_tissue:g}: give a share from 0 to 1")
-        if self.workers < 0:
-            raise BadInput(f"--workers {self.workers}: give 0 (one a core) or more")
+        check_workers(self.workers)
 
     @property
     def wanted_mpp(self) -> float:

@@ -51,7 +51,7 @@ def require_room(folder: Path, model: nn.Module, optimizer: Optimizer) -> None:
     )
     moments = trained * (1 if isinstance(optimizer, torch.optim.SGD) else 2)
     there = sum(path.stat().st_size for path in folder.glob("epoch*.safetensors"))
-    needed, left = 2 * (2 * weights + moments) - there, free(folder / "state.json")
+    needed, left = 2 * (2 * weights + moments) - there, free(folder)
     if left is not None and left < needed:
         raise DiskFull(
             f"{folder}: training needs {amount(needed)} for its checkpoints, and {amount(left)} "
@@ -78,7 +78,7 @@ def save(
     moments, groups = _flatten(optimizer)
     tensors.write(folder / f"{tag}.optimizer.safetensors", moments)
     if progress.step:
-        tensors.write(folder / f"{tag}.random.safetensors", _random())
+        tensors.write(folder / f"{tag}.random.safetensors", random_states())
     state = {
         "progress": vars(progress),
         "groups": groups,
@@ -143,7 +143,7 @@ def _restored(
         saved |= {name: group[name] for name in ("fused", "foreach") if name in group}
     optimizer.load_state_dict({"state": parameters, "param_groups": state["groups"]})
     if progress.step:
-        _set_random(safetensors.torch.load_file(folder / f"{tag}.random.safetensors"))
+        set_random_states(safetensors.torch.load_file(folder / f"{tag}.random.safetensors"))
     return progress, best, state["scaler"]
 
 
@@ -152,19 +152,19 @@ def _tag(progress: Progress) -> str:
     return f"epoch{progress.epoch:04d}{within}"
 
 
-def _random() -> dict[str, Tensor]:
-    """The states of the CPU's and of every GPU's random numbers, uint8."""
+def random_states() -> dict[str, Tensor]:
+    """The states of the CPU's and of this process's GPU's random numbers, uint8."""
     found = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
-        found |= {f"cuda{n}": s for n, s in enumerate(torch.cuda.get_rng_state_all())}
+        found["cuda"] = torch.cuda.get_rng_state()
     return found
 
 
-def _set_random(states: dict[str, Tensor]) -> None:
-    torch.set_rng_state(states["cpu"])
-    for n in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
-        if f"cuda{n}" in states:
-            torch.cuda.set_rng_state(states[f"cuda{n}"], n)
+def set_random_states(states: dict[str, Tensor]) -> None:
+    """Go on with the random numbers from here, also on another GPU than they were taken from."""
+    torch.set_rng_state(states["cpu"].cpu())
+    if "cuda" in states and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states["cuda"].cpu())
 
 
 def discard(folder: Path) -> None:

@@ -99,7 +99,7 @@ def finetune(model: Module, job: Job, folder: Path) -> Module:
     if not job.brief:
         checkpoint.require_room(folder / "checkpoint", model, optimizer)
     with group.together():
-        state = start.progress, optimizer.state_dict(), start.scaler, _random()
+        state = start.progress, optimizer.state_dict(), start.scaler, checkpoint.random_states()
         group.call(_join, model, job, *state)
         with _norms(model, group) as norms:
             best = _train(model, norms, optimizer, job, start, group, accelerator, folder)
@@ -122,13 +122,13 @@ def _join(
     progress: Progress,
     moments: dict[str, Any],
     scaler: dict[str, Any],
-    random: list[Tensor],
+    random: dict[str, Tensor],
 ) -> None:
     """Train beside process 0, from what it has: copies of its model, optimizer and states."""
     accelerator = device.accelerator(job.precision)
     optimizer = _optimizer(model, job.recipe, job.precision)
     optimizer.load_state_dict(moments)
-    _set_random(random)
+    checkpoint.set_random_states(random)
     start = Start(replace(progress, partial=[0.0] * 4), {}, scaler)  # counted by process 0
     group = ranks.current()
     with _norms(model, group) as norms:
@@ -208,18 +208,6 @@ def _train(
     if group.size > 1:  # what mixed precision has wrapped could not be sent to the others again
         accelerator.unwrap_model(prepared, keep_fp32_wrapper=False)
     return best
-
-
-def _random() -> list[Tensor]:
-    """The state of the random numbers that dropout is drawn from, on the CPU and on this GPU."""
-    cuda = [torch.cuda.get_rng_state()] if torch.cuda.is_available() else []
-    return [torch.get_rng_state(), *cuda]
-
-
-def _set_random(states: list[Tensor]) -> None:
-    torch.set_rng_state(states[0].cpu())
-    for state in states[1:]:
-        torch.cuda.set_rng_state(state.cpu())
 
 
 def _write_history(progress: Progress, folder: Path) -> None:
@@ -351,7 +339,7 @@ def _validate(
     starts, size = range(0, len(job.val), job.recipe.batch_size), job.recipe.batch_size
     parts = [np.arange(start, min(start + size, len(job.val))) for start in starts]
     found = torch.zeros(len(parts), 2, dtype=torch.float64, device=accelerator.device)
-    own = range(len(parts))[group.rank :: group.size]
+    own = group.of(group.rank, range(len(parts)))
     with closing(_batches(job, job.val, [parts[i] for i in own], accelerator)) as given:
         for batch, (images, y) in zip(own, given, strict=True):
             with accelerator.autocast():

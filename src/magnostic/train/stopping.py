@@ -18,11 +18,16 @@ from typing import Final
 from magnostic.progress import say
 
 Handler = Callable[[int, FrameType | None], object]
-#: Signals that ask to stop.
+#: Signals that ask to stop, where a system has them.
 NAMES: Final = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")
 #: Seconds within which a signal under torchrun is the first one again: torchrun passes on to its
 #: processes what they have got with it.
 REPEATED: Final = 0.5
+
+
+def numbers() -> list[int]:
+    """The signals of :data:`NAMES` that this system has."""
+    return [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
 
 
 class Stopping:
@@ -61,10 +66,9 @@ def stopping(repeated: float = 0.0) -> Iterator[Stopping]:
     """
     told = Stopping(repeated)
     if threading.current_thread() is threading.main_thread():
-        for name in NAMES:
-            number = getattr(signal, name, None)
-            handler = None if number is None else signal.getsignal(number)
-            if number is not None and callable(handler):
+        for number in numbers():
+            handler = signal.getsignal(number)
+            if callable(handler):
                 told._handlers[number] = handler
                 signal.signal(number, told.note)
     try:

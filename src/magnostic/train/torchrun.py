@@ -24,7 +24,7 @@ import torch.distributed as dist
 from magnostic.errors import BadInput, MagnosticError, RunFailed
 from magnostic.train import ranks
 from magnostic.train.ranks import Agreed, Group
-from magnostic.train.stopping import NAMES
+from magnostic.train.stopping import numbers
 
 #: How long a step waits for the slowest process (a checkpoint being written, a slow disk).
 STEP: Final = datetime.timedelta(minutes=30)
@@ -59,7 +59,7 @@ def joined() -> Iterator[None]:
             raise
         raise RunFailed(group.fault) from None
     finally:
-        for number in _signals():
+        for number in numbers():
             signal.signal(number, signal.SIG_IGN)
         ranks.set_current(ranks.ALONE)
         _leave(watchers, watch)
@@ -134,7 +134,7 @@ def _leave(watchers: list[_Watcher], watch: Any) -> None:
 
 def _follow(group: Group, watch: Any) -> NoReturn:
     """Do what process 0 calls for, until it ends."""
-    for number in _signals():
+    for number in numbers():
         signal.signal(number, lambda *_: None)  # process 0 gets them, too, and ends the job
     threading.Thread(target=_end_with, args=(group, watch), name="watch-0", daemon=True).start()
     ranks.set_current(group)
@@ -168,10 +168,6 @@ def _end_with(group: Group, watch: Any) -> None:
             )
         os._exit(1)
     os._exit(0)
-
-
-def _signals() -> list[int]:
-    return [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
 
 
 def _word(error: BaseException) -> str:

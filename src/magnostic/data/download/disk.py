@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from magnostic.errors import FetchError
+from magnostic.files import FULL
 from magnostic.progress import amount
 
 #: Bytes to leave free for everybody else.
 MARGIN: Final = 64 * 2**20
-_FULL: Final = {errno.ENOSPC, errno.EDQUOT}
 
 
 def require(folder: Path, size: int, what: str) -> None:
@@ -33,7 +32,7 @@ def room(folder: Path, size: int, what: str) -> Iterator[None]:
     try:
         yield
     except OSError as fault:
-        if fault.errno not in _FULL:
+        if fault.errno not in FULL:
             raise
         raise FetchError(
             f"{folder}: the disk is full; {what} takes {amount(size)} more: free that and give the "
