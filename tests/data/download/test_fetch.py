@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import signal
 import subprocess
@@ -194,7 +195,7 @@ def test_folds_from_an_archive(server: Any, folder: Path) -> None:
 
 def test_one_at_a_time(server: Any, folder: Path) -> None:
     def again(request: Any) -> None:
-        with pytest.raises(FetchError, match="another magnostic fetch"):
+        with pytest.raises(BadInput, match=f"in use by process {os.getpid()} "):
             fetch(folder, server)
         request.file(RIGHT)
 

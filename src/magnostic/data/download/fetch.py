@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -21,7 +18,7 @@ from magnostic.data.download.transfer import Transfer
 from magnostic.data.download.unpacking import Unpacking, Wanted
 from magnostic.errors import BadInput, FetchError
 from magnostic.files import write_text
-from magnostic.lock import fcntl
+from magnostic.lock import locked
 from magnostic.progress import meter, say
 
 URL: Final = "https://www.inf.ufpr.br/vri/databases/BreaKHis_v1.tar.gz"
@@ -78,8 +75,7 @@ def fetch_breakhis(
     _check(folder, source, url, sha256, keep_archive)
     if folds_url is not None:
         check_address(folds_url, "--folds-url")
-    folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder):
+    with locked(folder):
         root, archive = folder / names.TOP, folder / f"{names.TOP}.tar.gz"
         others: tuple[str, ...] = ()
         was_there = root.exists()
@@ -108,27 +104,6 @@ def _check(
         check_address(url, "--url")
     if source == "kagglehub" and (url is not None or sha256 is not None or keep_archive):
         raise BadInput("--url, --sha256 and --keep-archive are for --source ufpr; leave them out")
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Keep other calls out of the folder, on systems and file systems that have locks."""
-    if fcntl is None:
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise FetchError(
-                f"{folder}: another magnostic fetch is at work there; wait until it has ended"
-            ) from None
-        except OSError:
-            pass
-        yield
-    finally:
-        os.close(handle)
 
 
 def _check_tree(root: Path, wanted: Wanted) -> None:
