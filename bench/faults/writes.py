@@ -1,13 +1,15 @@
 """Files that fail: at each operation on a file the disk is full, broken, or the process is killed.
 
-    OMP_NUM_THREADS=1 python bench/faults/writes.py [--all | --sample N] [--data DIR] [--json FILE]
+    OMP_NUM_THREADS=1 python bench/faults/writes.py [--all | --each | --sample N] [--data DIR]
+        [--json FILE]
 
 A small fine-tuning, and a study of a probe and a network, are carried out on a few genuine
 photographs (the phantom without any), from an empty cache. A first pass counts what they do to
 files of the cache and of their folder: creating, writing, syncing, renaming, removing, opening and
 reading, also by Arrow, safetensors and NumPy, since a preloaded C library (_faulty.c; needs cc)
-stands between them and the system. Then, for one operation after the other (an even sample of N of
-each kind of fault, unless --all):
+stands between them and the system. Then, for one operation after the other (of each kind of fault
+an even sample of N; with --each every kind of operation on every kind of file, by its name, once;
+or --all):
 
     full    nothing can be written or created from there on; half of the bytes there still is
     broken  this one operation, reading ones too, fails with an input/output error
@@ -24,12 +26,15 @@ from __future__ import annotations
 import argparse
 import ctypes
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +50,10 @@ KINDS = {"full": 1, "broken": 2, "killed": 3}
 #: What counts: writing operations, for broken ones reading too.
 CLASSES = {"full": 2, "broken": 3, "killed": 2}
 PATIENCE = 120.0
+#: What is done, and to which path.
+Operation = tuple[str, str]
+#: Numbers of the operations that are disturbed, from the kind of fault and all there are.
+Choice = Callable[[str, Sequence[Operation]], list[int]]
 #: Files that are true of the moment: of the epochs and of what has been fitted so far.
 _GROWING = ("history.jsonl", "fitted_on.json")
 
@@ -77,8 +86,10 @@ class Subject:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path)
-    parser.add_argument("--all", action="store_true")
-    parser.add_argument("--sample", type=int, default=25, metavar="N")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--all", action="store_true")
+    which.add_argument("--each", action="store_true")
+    which.add_argument("--sample", type=int, default=25, metavar="N")
     parser.add_argument("--json", type=Path, metavar="FILE")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -97,9 +108,10 @@ def main() -> None:
             Subject("training", ("train", network, "--data", str(data), "--resume")),
             Subject("study", ("study", str(study), "--data", str(data))),
         ]
+        choose = _all if given.all else Each() if given.each else partial(_even, given.sample)
         rows = []
         for subject in subjects:
-            rows += _disturbed(subject, scratch, None if given.all else given.sample)
+            rows += _disturbed(subject, scratch, choose)
     finish("faults/writes", rows, given.json)
     sys.exit(any(row.met is False for row in rows))
 
@@ -116,20 +128,47 @@ def _preloaded(scratch: Path) -> int:
     return subprocess.run([sys.executable, *sys.argv], env=os.environ | preloaded).returncode
 
 
-def _disturbed(subject: Subject, scratch: Path, most: int | None) -> list[Row]:
+def _all(_: str, operations: Sequence[Operation]) -> list[int]:
+    return [*range(1, len(operations) + 1)]
+
+
+def _even(most: int, _: str, operations: Sequence[Operation]) -> list[int]:
+    n = len(operations)
+    tried = min(most, n)
+    return [1 + (2 * i + 1) * n // (2 * tried) for i in range(tried)]
+
+
+class Each:
+    """The first of each operation on a file of a name that is alike but for numbers and digests."""
+
+    def __init__(self) -> None:
+        self._tried: set[tuple[str, ...]] = set()
+
+    def __call__(self, fault: str, operations: Sequence[Operation]) -> list[int]:
+        first = []
+        for at, (what, path) in enumerate(operations, 1):
+            folder, _, name = path.rpartition("/")
+            if folder.endswith(("/figures", "/tables")):  # one writer each
+                name = ".".join(name.strip(".").split(".")[1:])
+            name = re.sub(r"\.\w{8}\.unfinished|tmp\w{6}$|[0-9a-f]{8,}|[0-9]+", "*", name)
+            if (fault, what, name) not in self._tried:
+                self._tried.add((fault, what, name))
+                first.append(at)
+        return first
+
+
+def _disturbed(subject: Subject, scratch: Path, choose: Choice) -> list[Row]:
     whole = scratch / f"{subject.name}-whole"
     log = scratch / f"{subject.name}-operations"
     if subject.start(whole, log=str(log)).wait(PATIENCE) != 0:
         sys.exit((whole / "log").read_text())
-    operations = [line.split(" ", 2)[1:] for line in log.read_text().splitlines()]
+    parts = [line.split(" ", 2) for line in log.read_text().splitlines()]
+    operations = [(what, path) for _, what, path in parts]
     print(f"{subject.name}: {dict(Counter(what for what, _ in operations))}", flush=True)
     rows = []
     for kind in KINDS:
         these = [o for o in operations if kind == "broken" or o[0] not in ("open", "read")]
-        n = len(these)
-        tried = n if most is None else min(most, n)
-        places = [1 + (2 * i + 1) * n // (2 * tried) for i in range(tried)]
-        survived = 0
+        n, places, survived = len(these), choose(kind, these), 0
         for at in places:
             place = scratch / "trial"
             what, path = these[at - 1]
@@ -143,8 +182,8 @@ def _disturbed(subject: Subject, scratch: Path, most: int | None) -> list[Row]:
             shutil.rmtree(place)
         rows += [
             Row(f"{subject.name}, {kind}: operations", n, "", ""),
-            Row("of which tried", tried, ""),
-            Row("survived", survived, "", "all", survived == tried),
+            Row("of which tried", len(places), ""),
+            Row("survived", survived, "", "all", survived == len(places)),
         ]
     return rows
 

@@ -261,10 +261,13 @@ class Finetune(_ByGradient):
 
     trainable: ``all`` layers (the paper), or the number of last layer groups of the backbone that
         are trained, the others frozen: layer-wise fine-tuning. 0 trains the head alone.
+    freeze_batch_norm: keep the running statistics that the backbone came with, and normalize by
+        them in training too, for batches too small to have statistics; weights still learn.
     """
 
     method: Literal["finetune"] = "finetune"
     trainable: Literal["all"] | NonNegativeInt = "all"
+    freeze_batch_norm: bool = False
 
 
 class Dense(_ByGradient):

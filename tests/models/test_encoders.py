@@ -111,6 +111,22 @@ def test_frozen_batch_normalization_keeps_its_statistics() -> None:
     assert all(k.startswith("backbone.layer4") for k in changed)
 
 
+@pytest.mark.parametrize("layers", ["all", 1])
+def test_statistics_of_batch_normalization_can_stay_while_weights_learn(layers: str | int) -> None:
+    encoder = network("test_resnet")
+    if isinstance(layers, int):
+        encoder.freeze_all_but(layers)
+    encoder.freeze_batch_norm()
+    before = {k: v.clone() for k, v in encoder.state_dict().items()}
+    encoder.train()
+    pair, alone = photographs(64, 2), photographs(64, 2)[:1]
+    torch.testing.assert_close(encoder(pair)[:1], encoder(alone))
+    encoder(pair).sum().backward()
+    assert all(torch.equal(v, before[k]) for k, v in encoder.state_dict().items())
+    norms = [m for m in encoder.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert norms[-1].weight.grad is not None
+
+
 def test_more_layer_groups_than_there_are() -> None:
     with pytest.raises(RecipeError, match="has 5 layer groups"):
         network("test_resnet").freeze_all_but(6)

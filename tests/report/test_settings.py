@@ -90,6 +90,10 @@ def _said(**recipe: Any) -> dict[str, str]:
         ({"method": "finetune", "trainable": "all"}, "finetune: all layers"),
         ({"method": "finetune", "trainable": 0}, "finetune: the head alone, the backbone frozen"),
         (
+            {"method": "finetune", "trainable": "all", "freeze_batch_norm": True},
+            "finetune: all layers; statistics of batch normalization kept",
+        ),
+        (
             {"method": "finetune", "trainable": 1},
             "finetune: the last layer group and the head, the rest frozen",
         ),

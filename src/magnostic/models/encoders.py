@@ -12,6 +12,7 @@ from typing import Literal
 import torch
 from timm.models import group_parameters
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from magnostic.errors import RecipeError, WeightsError
 from magnostic.models import handcrafted
@@ -141,6 +142,10 @@ class Network(Encoder):
             for module in self.backbone.modules()
             if not any(p.requires_grad for p in module.parameters())
         ]
+
+    def freeze_batch_norm(self) -> None:
+        """Normalize by the running statistics of the backbone in training too, and keep them."""
+        self._frozen += [m for m in self.backbone.modules() if isinstance(m, _BatchNorm)]
 
     def train(self, mode: bool = True) -> Network:
         super().train(mode)

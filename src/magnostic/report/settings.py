@@ -177,12 +177,18 @@ def _training(run: RunFolder) -> Pairs:
     if method not in ("finetune", "dense"):
         return []
     dropout = run.recipe.get("model", {}).get("dropout")
-    says = _dense(run, train) if method == "dense" else _trainable(train.get("trainable", "all"))
+    says = _dense(run, train) if method == "dense" else _finetuned(train)
     return [
         ("Training", f"{method}: {says}"),
         *([("Dropout", _plain(dropout))] if dropout else []),
         *_by_gradient(train),
     ]
+
+
+def _finetuned(train: Mapping[str, Any]) -> str:
+    says = _trainable(train.get("trainable", "all"))
+    kept = "statistics of batch normalization kept"
+    return f"{says}; {kept}" if train.get("freeze_batch_norm") else says
 
 
 def _trainable(layers: object) -> str:

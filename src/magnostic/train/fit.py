@@ -130,6 +130,8 @@ def _fit_finetune(experiment: Experiment, parts: Parts, train: Finetune, folder:
     encoder = experiment.encoder(ready.stats)
     if isinstance(encoder, Network) and train.trainable != "all":
         encoder.freeze_all_but(train.trainable)
+    if isinstance(encoder, Network) and train.freeze_batch_norm:
+        encoder.freeze_batch_norm()
     torch.manual_seed(recipe.seed)
     head = nn.Linear(encoder.width, len(experiment.classes))
     model = finetune(Classifier(encoder, head, recipe.model.dropout), job, folder)
