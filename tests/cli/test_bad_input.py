@@ -6,6 +6,8 @@ import os
 import re
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -184,6 +186,27 @@ def test_a_signal_cleans_up_as_an_interruption_does(
     assert (ended.value.code, cleaned) == (code, [True])
     assert "interrupted; nothing was written" in capsys.readouterr().err
     assert signal.getsignal(number) is signal.SIG_DFL
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 138)]
+)
+def test_a_signal_while_a_module_is_imported(
+    number: signal.Signals, code: int, tmp_path: Path
+) -> None:
+    """Importing runs ``exec``, after which ``python -m`` would end by SIGINT."""
+    (tmp_path / "as_magnostic.py").write_text(
+        "import os, signal, sys, magnostic.cli as cli\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        f"cli.app = lambda _: exec('os.kill(os.getpid(), {int(number)}); [*range(10**6)]')\n"
+        "cli.main(['train'])\n"
+    )
+    command = [sys.executable, "-m", "as_magnostic"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (
+        code,
+        "interrupted; the same command with --resume goes on from here\n",
+    )
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,11 @@ def _goes_on(verb: str) -> str:
     return "nothing was written; give the same command again"
 
 
+class _Interrupted(KeyboardInterrupt):
+    """Not KeyboardInterrupt itself: where that leaves an ``exec`` (dataclasses have some), Python
+    ends by SIGINT in the end, whatever exit code is asked for."""
+
+
 @contextlib.contextmanager
 def _tidy_end() -> Iterator[list[int]]:
     """SIGTERM and a scheduler's SIGUSR1 or SIGUSR2 end what is inside as Ctrl-C does.
@@ -89,19 +94,23 @@ def _tidy_end() -> Iterator[list[int]]:
 
     def end(number: int, _: object) -> None:
         came.append(number)
-        raise KeyboardInterrupt
+        raise _Interrupted
 
-    known = [n for n in stopping.numbers() if n != signal.SIGINT]
     main_thread = threading.current_thread() is threading.main_thread()
-    ours = [n for n in known if main_thread and signal.getsignal(n) is signal.SIG_DFL]
+    before = {n: signal.getsignal(n) for n in stopping.numbers() if main_thread}
+    ours = {
+        n: handler
+        for n, handler in before.items()
+        if handler in (signal.SIG_DFL, signal.default_int_handler)
+    }
     for number in ours:
         signal.signal(number, end)
     try:
         yield came
     finally:
-        for number in ours:
+        for number, handler in ours.items():
             if signal.getsignal(number) is end:  # a job of several processes ignores them from here
-                signal.signal(number, signal.SIG_DFL)
+                signal.signal(number, handler)
 
 
 @contextlib.contextmanager
