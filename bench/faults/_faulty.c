@@ -82,6 +82,8 @@ static int verdict(int class, const char *what, const char *path)
         dprintf(told, "%ld %s %s\n", number, what, path);
     if (kind == COUNT || number < at || (number > at && kind != FULL))
         return 0;
+    if (number == at)
+        dprintf(2, "(the fault)\n");
     int halves = !strcmp(what, "write") && number == at;
     if (kind == KILLED) {
         if (halves)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from _fuzz_read import Wrong
+from _fuzz_read import Wrong, memory_suffices
 from _fuzz_texts import WHOLE, Files, Text
 
 from magnostic.errors import MagnosticError
@@ -69,6 +69,7 @@ def _check_words(error: MagnosticError) -> None:
     said = str(error)
     if not said.strip() or "Traceback" in said:
         raise Wrong(f"an error without words: {error!r}")
+    memory_suffices(said)
     if len(said) > 20_000:
         raise Wrong(f"an error of {len(said)} characters: {said[:200]}")
 

@@ -148,7 +148,7 @@ class Worker:
 
     def _said(self, start: int) -> str:
         self._errors.seek(start)
-        return self._errors.read()[-3000:].decode("utf-8", "replace")
+        return self._errors.read().decode("utf-8", "replace")
 
 
 def _processor_seconds(process: int) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +46,8 @@ class Reader:
         path.write_bytes(given.data)
         told = Scanner(1).scan([path])[0]
         read_here = isinstance(told, Scanned)
+        if not read_here:
+            memory_suffices(str(told))
         if given.whole and not read_here:
             raise Wrong(f"a whole file was refused: {told}")
         known = None if given.pixels is None else pixel_hash(given.pixels)
@@ -95,7 +96,7 @@ class Reader:
     def _slide(self, path: Path, given: Spoilt) -> None:
         if given.kind not in ("png", "jpg", "tif"):
             return
-        with contextlib.suppress(MagnosticError):
+        try:
             slide = open_slide(path)
             try:
                 width, height = (min(side, 200) for side in slide.size)
@@ -105,12 +106,21 @@ class Reader:
                         raise Wrong(f"a part of a slide is {seen.mode} {seen.size}")
             finally:
                 slide.close()
+        except MagnosticError as error:
+            memory_suffices(str(error))
+
+
+def memory_suffices(said: str) -> None:
+    """Wrong where a refusal says otherwise: one allocation was beyond the worker's limit."""
+    if "memory does not suffice" in said:
+        raise Wrong(f"more memory was asked for than there is: {said[:300]}")
 
 
 def _input(told: Input | str) -> Input | None:
     if isinstance(told, str):
         if not told or "\n" in told.strip():
             raise Wrong(f"a refusal that is no sentence: {told!r}")
+        memory_suffices(told)
         return None
     if told.pixels.shape != (_SIZE, _SIZE, 3) or told.pixels.dtype != np.uint8:
         raise Wrong(f"an input of {told.pixels.dtype} {told.pixels.shape}")

@@ -40,6 +40,10 @@ COMMON = [
 STEPS = ["--train.batch_size=512", "--train.epochs=20"]
 FROZEN = [*STEPS, "--model.backbone=tf_efficientnet_lite0"]
 FROZEN += ["--model.weights=package:efficientnet-lite0", "--train.freeze_batch_norm=true"]
+#: At the paper's 3e-4 the first step of the whole training part at once takes the loss from 0.74 to
+#: 1.21, and from there the last digits of sums grow to 1e-3 within 20 steps, as they also do
+#: between one thread and two.
+FROZEN += ["--train.lr=3e-5"]
 LIVE = [*STEPS, "--model.backbone=resnet18"]
 EPOCHS = ["--model.backbone=test_vit", "--preprocess.size=160", "--train.batch_size=16"]
 EPOCHS += ["--train.epochs=3", "--model.dropout=0.2", "--augment.flips=true"]
@@ -118,6 +122,7 @@ def _killed(data: Path, scratch: Path) -> list[Row]:
     assert resumed.stdout is not None
     goes_on = any(line.startswith("resuming after epoch") for line in resumed.stdout)
     resumed.kill()
+    resumed.wait()
     return [
         Row("a process killed: the job ends after", took, "s", "<= 30", took <= 30),
         Row("with a nonzero exit code and one clear line", len(says), "", "1",

@@ -193,9 +193,14 @@ def _try(
 ) -> tuple[str, str]:
     """What is wrong, if anything, and the last line that was told."""
     code = _ended(subject.start(place, fault))
+    came = "(the fault)\n"
     log = (place / "log").read_text()
-    told = f"{code}: " + "".join(log.replace(str(place), "PLACE").splitlines()[-1:])
-    if "Traceback" in log or code is None or code not in (0, 1, 2, -9):
+    told = f"{code}: " + "".join(
+        log.replace(came, "").replace(str(place), "PLACE").splitlines()[-1:]
+    )
+    if came not in log:
+        return "the operation was not reached", told
+    if "Traceback" in log or code not in ((-9,) if fault[0] == "killed" else (0, 1, 2)):
         return f"exit code {code}: {log[-600:]}", told
     if code > 0 and not any(w in log for w in ("error: ", "failed: ", "not carried out: ")):
         return f"no error in words: {log[-300:]}", told
