@@ -48,6 +48,12 @@ def test_what_is_no_place(on: str, cpus: int, gpus: float | None, says: str) -> 
         cluster.place(on, cpus, gpus)
 
 
+def test_jobs_of_slurm_take_whole_gpus() -> None:
+    assert cluster.place("slurm", gpus=2.0, slurm=True).gpus == 2
+    with pytest.raises(BadInput, match=r"--gpus 0\.5: jobs of SLURM take whole GPUs"):
+        cluster.place("slurm", gpus=0.5, slurm=True)
+
+
 def _ray(*nodes: dict[str, float]) -> Any:
     alive = [{"Alive": True, "Resources": node} for node in nodes]
     return SimpleNamespace(nodes=lambda: [*alive, {"Alive": False, "Resources": {"CPU": 99.0}}])

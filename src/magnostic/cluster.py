@@ -47,8 +47,8 @@ class Place:
 
     Attributes:
         on: ``local``, ``ray``, an address of Ray, or ``slurm``.
-        cpus: cores of each process; 0: one, or a GPU's even share of the cluster's.
-        gpus: of each process; None: one where the cluster has some.
+        cpus: cores of each process; 0: one, or a GPU's even share of the cluster's (SLURM: four).
+        gpus: of each process; None: one where the cluster has some (SLURM: none).
     """
 
     on: str = LOCAL
@@ -73,6 +73,8 @@ def place(on: str, cpus: int = 0, gpus: float | None = None, *, slurm: bool = Fa
         raise BadInput(f"--cpus {cpus}: give 0 (a fair share) or more")
     if gpus is not None and (not 0 <= gpus < 1e3 or (gpus > 1 and gpus % 1)):
         raise BadInput(f"--gpus {gpus:g}: give 0, a part of one, or a whole number")
+    if on == SLURM and gpus is not None and gpus % 1:
+        raise BadInput(f"--gpus {gpus:g}: jobs of SLURM take whole GPUs; give 0, 1 or more")
     if on == LOCAL and (cpus or gpus is not None):
         raise BadInput("--cpus and --gpus are for a cluster; give --on, too")
     if on not in (LOCAL, *others) and find_spec("ray") is None:

@@ -17,7 +17,7 @@ WriteStudy = Callable[[str], Path]
 #: sbatch keeps each job and gives its number; srun runs, or ends as it is told to; scontrol notes.
 FAKES = {
     "sbatch": 'n=$(($(ls "$JOBS" | wc -l) + 1)); cat > "$JOBS/$n"; echo "$@" >> "$SAID"; echo "$n"',
-    "srun": 'if [ -n "$ENDS" ]; then exit "$ENDS"; fi; exec "$@"',
+    "srun": 'echo "$SRUN_CPUS_PER_TASK" >> "$CORES"; test -z "$ENDS" || exit "$ENDS"; exec "$@"',
     "scontrol": 'echo "$@" >> "$SAID"',
 }
 
@@ -26,7 +26,7 @@ class Slurm:
     """Submitted jobs, in order, and what sbatch and scontrol were told."""
 
     def __init__(self, folder: Path) -> None:
-        self._jobs, self._said = folder / "jobs", folder / "said"
+        self._jobs, self._said, self._cores = (folder / name for name in ("jobs", "said", "cores"))
         self._jobs.mkdir()
         for name, body in FAKES.items():
             (folder / name).write_text(f"#!/usr/bin/env bash\n{body}\n")
@@ -34,6 +34,7 @@ class Slurm:
         self._environment = {
             **os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "JOBS": str(self._jobs),
             "SAID": str(self._said), "SLURM_CPUS_PER_TASK": "1", "SLURM_ARRAY_JOB_ID": "77",
+            "SLURM_JOB_ID": "78", "CORES": str(self._cores),
         }  # fmt: skip
 
     def submit(self, text: str) -> list[str]:
@@ -42,6 +43,10 @@ class Slurm:
 
     def run(self, job: str, index: int = 0, ends: str = "") -> int:
         return self._bash(job, {"SLURM_ARRAY_TASK_ID": str(index), "ENDS": ends})
+
+    @property
+    def cores(self) -> list[str]:
+        return self._cores.read_text().splitlines()
 
     @property
     def said(self) -> str:
@@ -69,7 +74,7 @@ def test_the_script_says_which_index_is_which_run_and_what_each_gets(slurm: Slur
         "--array=1-2", "--cpus-per-task=8", "--gpus-per-task=1", "--requeue", "--signal=USR1@120",
     ):  # fmt: skip
         assert f"#SBATCH {option}\n" in array
-    assert "--cpus-per-task=8" in report
+        assert option.startswith("--array") or f"#SBATCH {option}\n" in report
     assert "--array" not in report
     assert slurm.said.splitlines() == ["--parsable", "--dependency=afterany:1"]
     assert "'it'\"'\"'s.yaml' '--data=a b' --out=out" in array
@@ -79,9 +84,12 @@ def test_the_script_says_which_index_is_which_run_and_what_each_gets(slurm: Slur
 def test_a_job_whose_time_was_up_is_queued_again(
     code: str, requeued: list[str], slurm: Slurm
 ) -> None:
-    array, _ = slurm.submit(script("mine", ["a", "b"], (), Path("out"), Place("slurm")))
+    array, report = slurm.submit(script("mine", ["a", "b"], (), Path("out"), Place("slurm")))
     assert slurm.run(array, 2, ends=code) == int(code)
     assert slurm.said.splitlines()[2:] == requeued
+    assert slurm.run(report, ends=code) == int(code), "it carries out what is left"
+    assert slurm.said.splitlines()[2 + len(requeued) :] == ["requeue 78"] * len(requeued)
+    assert slurm.cores == ["1"] * 2, "srun is told"
 
 
 @pytest.mark.slow

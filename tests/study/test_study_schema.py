@@ -64,6 +64,22 @@ def test_every_shipped_system_is_in_table3() -> None:
         ("seed: 3\nrows: [{recipe: quick}]", ["'seed'", "did you mean 'seeds'"]),
         ("rows: [{recipe: quick, grid: {train.c: []}}]", ["rows.1.grid.train.c"]),
         ("rows: [{recipe: quick, grid: {train.c: 3}}]", ["rows.1.grid.train.c", "list"]),
+        *(
+            (f"name: {name}\nrows: [{{recipe: quick}}]", [": name: ", "no name of a study"])
+            for name in (
+                r'"a\ntouch here #"',
+                r'"a\n"',
+                "two words",
+                "../../x",
+                ".x",
+                "-x",
+                "a/b",
+                "a;b",
+                "$(b)",
+                '""',
+                "a" * 101,
+            )
+        ),
         ("- not a mapping", ["mapping"]),
         ("rows: [", ["line", "YAML"]),
     ],

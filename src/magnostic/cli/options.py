@@ -72,13 +72,17 @@ On = Annotated[
 ]
 Cpus = Annotated[
     int,
-    Parameter(help="Cores of each process on a cluster; 0: one, or a GPU's even share of them."),
+    Parameter(
+        help="Cores of each process on a cluster; 0: one, or a GPU's even share of them (in a job "
+        "of SLURM: four)."
+    ),
 ]
 Gpus = Annotated[
     float | None,
     Parameter(
         help="GPUs of each process on a cluster: 0, a part of one (0.5: two share it) or more; by "
-        "default one where the cluster has some."
+        "default one where the cluster has some. A job of SLURM takes none by default, and whole "
+        "ones only."
     ),
 ]
 Level = Annotated[float, Parameter(help="Of the conformal sets: 0.8, 0.9 or 0.95.")]

@@ -6,8 +6,9 @@ combination is one run, and the keys of the published results to print beside it
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import pydantic
 import yaml
@@ -23,6 +24,8 @@ class _Section(BaseModel):
 
 
 Text = Annotated[str, Field(min_length=1)]
+#: What may stand unquoted in a shell's line and be a folder's name.
+_NAME: Final = re.compile(r"\w[\w.-]{0,99}")
 
 
 class Row(_Section):
@@ -56,19 +59,29 @@ class Row(_Section):
 class Study(_Section):
     """Runs that are reported together.
 
-    name: of the study and, by default, of its folder below ``runs/``.
+    name: of the study and, by default, of its folder below ``runs/``; the file's, if not given.
     set: recipe fields changed in every row.
     seeds: every row is run once for each; empty for the recipes' own seed.
     overrides: ``--section.field value`` tokens, applied last; the command line's are stored here.
     """
 
-    name: Text
+    name: str
     title: str = ""
     description: str = ""
     set: dict[str, Any] = Field(default_factory=dict)
     seeds: tuple[Annotated[int, Field(ge=0, lt=2**32)], ...] = ()
     overrides: tuple[str, ...] = ()
     rows: Annotated[tuple[Row, ...], Field(min_length=1)]
+
+    @field_validator("name")
+    @classmethod
+    def _plain(cls, name: str) -> str:
+        if not _NAME.fullmatch(name):
+            raise ValueError(
+                f"{name!r} is no name of a study; give a field `name` of letters, digits, _, . and "
+                "-, that starts with neither . nor - and has at most 100 characters"
+            )
+        return name
 
     def to_yaml(self) -> str:
         """YAML with every field; loads as the same study."""

@@ -35,7 +35,7 @@ array=$(sbatch --parsable <<'JOB'
 #SBATCH --open-mode=append
 #SBATCH --signal=USR1@{warning}
 #SBATCH --output={logs}/%A_%a.log
-export OMP_NUM_THREADS=$SLURM_CPUS_PER_TASK
+{threads}
 code=0
 srun {command} --task "$SLURM_ARRAY_TASK_ID" || code=$?
 # 138: told to stop before its time was up; it goes on from its checkpoint in a new job.
@@ -50,11 +50,23 @@ sbatch --dependency=afterany:"${{array%%;*}}" <<'JOB'
 #!/usr/bin/env bash
 #SBATCH --job-name={job}-report
 {resources}
+#SBATCH --requeue
+#SBATCH --open-mode=append
+#SBATCH --signal=USR1@{warning}
 #SBATCH --output={logs}/report_%j.log
-export OMP_NUM_THREADS=$SLURM_CPUS_PER_TASK
-srun {command}
+{threads}
+code=0
+srun {command} || code=$?
+if [ "$code" = 138 ]; then
+  scontrol requeue "$SLURM_JOB_ID"
+fi
+exit "$code"
 JOB
 """
+#: From 22.05 on srun does not take the cores over from sbatch.
+_THREADS = """\
+export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK
+export OMP_NUM_THREADS=$SLURM_CPUS_PER_TASK"""
 
 
 def script(name: str, keys: Sequence[str], asked: Sequence[str], out: Path, place: Place) -> str:
@@ -65,7 +77,7 @@ def script(name: str, keys: Sequence[str], asked: Sequence[str], out: Path, plac
         keys: of its runs, in the order of the array.
         asked: the words after ``magnostic study`` that say which study on which data.
         out: the study's folder.
-        place: cores of each run (0: four) and GPUs.
+        place: cores of each run (0: four) and whole GPUs (None: none).
     """
     words = [sys.executable, "-m", "magnostic", "study", *asked, f"--out={out}"]
     resources = [
@@ -83,5 +95,6 @@ def script(name: str, keys: Sequence[str], asked: Sequence[str], out: Path, plac
         here=shlex.quote(str(Path.cwd())),
         logs=shlex.quote(str(out / "slurm")),
         warning=_WARNING,
+        threads=_THREADS,
         command=shlex.join(words),
     )
