@@ -96,6 +96,28 @@ def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
             cluster.connected("ray").__enter__()
 
 
+def test_a_cluster_that_asks_for_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = pytest.importorskip("ray", reason="extra [cluster] is not installed")
+
+    def refuse(**_: object) -> None:
+        raise ray.exceptions.AuthenticationError("No authentication token was found")
+
+    monkeypatch.setattr(ray, "init", refuse)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(RunFailed, match=r"no Ray answers .*token was found.*RAY_AUTH_TOKEN"):
+            cluster.connected(address).__enter__()
+
+
+def test_what_is_no_fault_of_the_cluster_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = pytest.importorskip("ray", reason="extra [cluster] is not installed")
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+    with pytest.raises(BrokenPipeError), cluster.connected("ray"):
+        raise BrokenPipeError
+    with pytest.raises(RunFailed, match="Ray: ConnectionResetError"), cluster.connected("ray"):
+        raise ConnectionResetError
+
+
 @pytest.mark.slow
 def test_a_ray_that_is_started_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ray", reason="extra [cluster] is not installed")

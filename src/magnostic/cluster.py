@@ -106,7 +106,9 @@ def connected(on: str) -> Iterator[Any]:
             stack.callback(ray.shutdown)
         try:
             yield ray
-        except ray.exceptions.RayError as error:
+        except (ray.exceptions.RayError, ConnectionError) as error:
+            if isinstance(error, BrokenPipeError):  # whoever reads what is printed has gone
+                raise
             raise RunFailed(
                 f"Ray: {reason(error)}; the same command goes on where it stopped "
                 "(predict: with --resume)"
@@ -139,7 +141,10 @@ def _joined(ray: Any, named: str, option: str, quiet: dict[str, Any]) -> bool:
             socket.create_connection(where, timeout=_ANSWER).close()
         with warnings.catch_warnings(action="ignore"):  # what is raised says the same
             ray.init(address=named or "auto", **quiet)
-    except (OSError, RuntimeError, ValueError, SystemExit) as error:  # SystemExit: Ray's own way
+    except (
+        OSError, RuntimeError, ValueError, ray.exceptions.RayError,
+        SystemExit,  # Ray's own way
+    ) as error:  # fmt: skip
         if not named and isinstance(error, ConnectionError):
             return False
         raise RunFailed(

@@ -48,6 +48,12 @@ def test_plan_then_run_then_nothing_left(
     assert "accuracy, patient" in out
     assert re.search(r"^small-0-1 +binary +[\d.]+ \(", out, re.MULTILINE)
     assert (tmp_path / "runs" / "mine" / "report.html").is_file()
+    (broken,) = (tmp_path / "runs" / "mine").glob("runs/small-0-1-*/metrics.json")
+    broken.write_bytes(broken.read_bytes()[:-9])
+    code, out, error = call("study", study, "--data", tiny_breakhis)
+    assert code == 0, error
+    assert re.search(r"^small-1-0 +binary +[\d.]+ \(", out, re.MULTILINE), "the others are shown"
+    assert f"cannot be read: small-0-1: {broken.relative_to(tmp_path)}: not valid JSON" in out
     code, out, _ = call("study", "mine.yaml", "--data", tiny_breakhis, "--plan")
     assert "0 runs to do, 2 done" in out
     assert "about 0 s left" in out
@@ -61,6 +67,16 @@ def test_exit_codes(call: Call, study: Path, tiny_breakhis: Path, tmp_path: Path
     code, out, _ = call("study", study, *place, "--only", "small-1-0", "--model.weights=no.pth")
     assert code == 1
     assert "failed: small-1-0: no.pth" in out
+
+
+def test_the_record_of_a_study_that_was_changed(
+    call: Call, tiny_breakhis: Path, tmp_path: Path
+) -> None:
+    for entries in ("[{}]", "[[]]", "3", '[{"status": "done", "path": []}]'):
+        (tmp_path / "study.json").write_text(f'{{"name": "mine", "entries": {entries}}}')
+        code, _, error = call("robustness", tmp_path, "--data", tiny_breakhis)
+        assert code == 2
+        assert f"error: {tmp_path / 'study.json'}: not as this version" in error
 
 
 @pytest.mark.parametrize(

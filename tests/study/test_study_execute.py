@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,9 @@ from magnostic.data import Images
 from magnostic.errors import BadInput, LeakError, RunFailed
 from magnostic.study import execute as execute_module
 from magnostic.study import schema
-from magnostic.study.execute import Record, execute
+from magnostic.study.execute import Outcome, Record, execute
 from magnostic.study.expand import Entry, expand
-from magnostic.study.place import digest
+from magnostic.study.place import Placed, digest
 
 WriteStudy = Callable[[str], Path]
 Runs = list[tuple[str, bool]]
@@ -208,6 +208,34 @@ def test_an_interrupted_study_leaves_a_true_record(
     monkeypatch.setattr(execute_module, "run", works)
     assert statuses(carry_out(path, tiny, out)) == ["done"] * 3
     assert len(runs) == 2
+
+
+@pytest.mark.usefixtures("reports")
+def test_a_fault_of_the_engine_leaves_a_true_record(
+    write_study: WriteStudy, tiny: Images, tmp_path: Path
+) -> None:
+    def lost(todo: Sequence[Placed], *_: object) -> Generator[tuple[Placed, Outcome], None, None]:
+        yield todo[0], ("running", "")
+        assert [e["status"] for e in told(out)["entries"]] == ["running", "running", "planned"]
+        raise ZeroDivisionError
+
+    path, out = write_study(THREE), tmp_path / "out"
+    study, beside = schema.load(path)
+    with pytest.raises(ZeroDivisionError):
+        execute(study, expand(study, beside), tiny, out, engine=lost)
+    assert [e["status"] for e in told(out)["entries"]] == ["planned"] * 3
+
+
+@pytest.mark.usefixtures("reports", "runs")
+@pytest.mark.parametrize("entries", [[{}], [1], {"a": 1}, 3, [{"path": 1, "key": "a"}]])
+def test_a_record_that_was_changed(
+    entries: object, write_study: WriteStudy, tiny: Images, tmp_path: Path
+) -> None:
+    path, out = write_study(THREE), tmp_path / "out"
+    out.mkdir()
+    (out / "study.json").write_text(json.dumps({"name": "three", "entries": entries}))
+    with pytest.raises(BadInput, match=r"study\.json: not as this version .*choose another --out"):
+        carry_out(path, tiny, out)
 
 
 @pytest.mark.usefixtures("reports")

@@ -51,7 +51,7 @@ def robustness(
     from magnostic.preprocess.shifts import SHIFTS
     from magnostic.progress import say
     from magnostic.report import write_card, write_report, write_study
-    from magnostic.stored import inside
+    from magnostic.stored import as_written, inside
     from magnostic.train.robustness import is_measured, measure_run
 
     names = _listed(shifts) or list(SHIFTS)
@@ -65,15 +65,16 @@ def robustness(
     if only and not is_study:
         raise BadInput(f"--only {only}: {run} is one run; give a study's folder")
     if is_study:
-        entries = read_object(run / "study.json").get("entries", [])
-        fits = [
-            e
-            for e in entries
-            if any(only.lower() in str(e.get(k, "")).lower() for k in ("key", "label", "group"))
-        ]
+        with as_written(run / "study.json", then="carry out the study again"):
+            entries = read_object(run / "study.json").get("entries", [])
+            fits = [
+                e
+                for e in entries
+                if any(only.lower() in str(e.get(k, "")).lower() for k in ("key", "label", "group"))
+            ]
+            done = dict.fromkeys(e["path"] for e in fits if e["status"] == "done")
         if not fits:
             raise BadInput(f"--only {only!r}: fits no run of {run}")
-        done = dict.fromkeys(e["path"] for e in fits if e["status"] == "done")
         if not done:
             raise BadInput(f"{run}: no run of this study is done; carry it out first")
         folders = [inside(run, path) for path in done]

@@ -182,14 +182,16 @@ def _print_records(records: Sequence[Record], folder: Path) -> None:
     from rich.table import Table
 
     from magnostic.cli.console import console
-    from magnostic.files import read_json
+    from magnostic.errors import BadInput
     from magnostic.report import words
 
-    results = {
-        record.path: read_json(folder / record.path / "metrics.json")["protocols"]
-        for record in records
-        if record.status == "done"
-    }
+    results: dict[str, dict[str, str]] = {}
+    unread: dict[str, str] = {}
+    for record in (r for r in records if r.status == "done" and r.path not in results):
+        try:
+            results[record.path] = _accuracies(folder / record.path / "metrics.json")
+        except BadInput as error:
+            results[record.path], unread[record.path] = {}, str(error)
     protocols = words.ordered({name: None for found in results.values() for name in found})
     table = Table(box=None, pad_edge=False)
     table.add_column("run", overflow="fold")
@@ -197,13 +199,11 @@ def _print_records(records: Sequence[Record], folder: Path) -> None:
     for name in protocols:
         table.add_column(f"accuracy, {name}", justify="right")
     for record in (r for r in records if r.status == "done"):
-        found = results[record.path]
-        cells = (
-            words.with_interval(found[name]["overall"]["accuracy"]) if name in found else ""
-            for name in protocols
-        )
+        cells = (results[record.path].get(name, "") for name in protocols)
         table.add_row(record.key, record.task, *cells)
     console().print(table)
+    of_unread = [(r.key, unread[r.path]) for r in records if r.path in unread]
+    _print_reasons("cannot be read", of_unread)
     for status in ("refused", "failed"):
         _print_reasons(status, [(r.key, r.reason) for r in records if r.status == status])
     done, refused, failed = (
@@ -212,6 +212,17 @@ def _print_records(records: Sequence[Record], folder: Path) -> None:
     waiting = len(records) - done - refused - failed
     print(f"{done} done, {refused} refused, {failed} failed, {waiting} not started")
     print(f"report: {folder / 'report.html'}")
+
+
+def _accuracies(path: Path) -> dict[str, str]:
+    """By protocol, of a run's ``metrics.json``; BadInput where that cannot be read."""
+    from magnostic.files import read_object
+    from magnostic.report import words
+    from magnostic.stored import as_written
+
+    with as_written(path):
+        found = read_object(path)["protocols"]
+        return {n: words.with_interval(f["overall"]["accuracy"]) for n, f in found.items()}
 
 
 def _print_reasons(status: str, runs: Sequence[tuple[str, str]]) -> None:

@@ -24,6 +24,7 @@ from magnostic.lock import locked
 from magnostic.progress import say
 from magnostic.recipe import Recipe
 from magnostic.report import write_card, write_report
+from magnostic.stored import as_written
 from magnostic.study.expand import Entry
 from magnostic.study.place import RUNS, Placed, place
 from magnostic.study.schema import Study
@@ -107,22 +108,18 @@ def _execute(
     placed = place(entries, images.data_hash, out)
     records = [_record(p, out, before) for p in placed]
 
-    def note(record: Record, status: Status, reason: str = "") -> None:
-        record.status, record.reason = status, reason
-        for other, there in zip(records, placed, strict=True):
-            if other is not record and there.finished(out):  # entries that share the run
-                other.status, other.reason = "done", ""
+    def note(path: str, status: Status, reason: str = "") -> None:
+        for record in (r for r in records if r.path == path):  # entries that share the run
+            record.status, record.reason = status, reason
         _write(study, records, out)
 
     _write(study, records, out)
     write_text(out / "study.yaml", study.to_yaml())
     names = {r.key: f"[{n}/{len(records)}] {r.key}" for n, r in enumerate(records, start=1)}
-    by_path: dict[str, list[Record]] = {}  # entries that come to the same share their run
     todo: dict[str, Placed] = {}
     for item, record in zip(placed, records, strict=True):
         if record.key not in chosen:
             continue
-        by_path.setdefault(item.path, []).append(record)
         if whole(item, out):
             say(f"{names[record.key]} is done")
         else:
@@ -131,17 +128,12 @@ def _execute(
     try:
         with closing((engine or in_turn)(list(todo.values()), images, out)) as outcomes:
             for item, (status, reason) in outcomes:
-                record, *same = by_path[item.path]
                 running ^= {item.path}
-                _tell(names[record.key], status, reason, engine is not None)
-                for other in same if status != "running" else ():
-                    other.status, other.reason = status, reason
-                note(record, status, reason)
-    except (KeyboardInterrupt, MagnosticError):  # the latter: the engine's, where it is lost
-        for path in running:
-            why = "interrupted; start the study again and it goes on from here"
-            note(by_path[path][0], "planned", why)
-        raise
+                _tell(names[item.entry.key], status, reason, engine is not None)
+                note(item.path, status, reason)
+    finally:
+        for path in running:  # interrupted, or the engine was lost
+            note(path, "planned", "interrupted; start the study again and it goes on from here")
     from magnostic.report.study import write_study
 
     write_study(out)
@@ -182,7 +174,8 @@ def _claim(study: Study, out: Path) -> dict[str, dict[str, Any]]:
     stored = read_object(out / "study.json")
     if stored.get("name") != study.name:
         raise BadInput(f"{out}: holds study {stored.get('name')!r}; choose another --out")
-    return {entry["path"] + entry["key"]: entry for entry in stored.get("entries", [])}
+    with as_written(out / "study.json", then="choose another --out, or remove that file"):
+        return {e["path"] + e["key"]: dict(e) for e in stored.get("entries", [])}
 
 
 def _record(placed: Placed, out: Path, before: dict[str, dict[str, Any]]) -> Record:

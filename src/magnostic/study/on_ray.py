@@ -1,7 +1,13 @@
-"""Runs of a study as tasks of Ray: lost ones are begun again, where their checkpoints stand."""
+"""Runs of a study as tasks of Ray: lost ones are begun again, where their checkpoints stand.
+
+They are counted here, not by Ray, which begins a task that its memory monitor has ended again and
+again.
+"""
 
 from __future__ import annotations
 
+import contextlib
+from collections import Counter
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,41 +52,60 @@ class OnRay:
             cluster.require_shared(ray, ends, out)
             say(f"{counted(len(todo), 'run')} on {_told(ray)}; each run has {_each(share)}")
             table = ray.put(images)
-            task = ray.remote(_task).options(max_retries=RETRIES, **share)
+            task = ray.remote(_task).options(max_retries=0, **share)
             given = str(out.absolute()), cluster.environment(), share["num_cpus"]
             under_way: dict[Any, Placed] = {}
+            lost: Counter[str] = Counter()
             try:
                 for item in todo:
                     under_way[task.remote(item, table, *given)] = item
                     yield item, ("running", "")
                 while under_way:
                     (done,), _ = ray.wait(list(under_way), num_returns=1)
-                    outcome = _outcome(ray, done)
-                    yield under_way.pop(done), outcome
+                    item = under_way.pop(done)
+                    outcome, was_lost = _outcome(ray, done)
+                    lost[item.path] += was_lost
+                    if was_lost and lost[item.path] <= RETRIES:
+                        say(f"{item.entry.key}: {outcome[1]}; begun again")
+                        under_way[task.remote(item, table, *given)] = item
+                    elif was_lost:
+                        yield item, ("failed", f"lost {lost[item.path]} times ({outcome[1]})")
+                    else:
+                        yield item, outcome
             finally:
                 _stop(ray, list(under_way))
 
 
-def _outcome(ray: Any, done: Any) -> Outcome:
+def _outcome(ray: Any, done: Any) -> tuple[Outcome, bool]:
+    """What came of a run, and whether it was lost with its process or node."""
+    given = ray.exceptions
     try:
         found: Outcome = ray.get(done)
-    except ray.exceptions.RayTaskError as error:
-        return "failed", cluster.reason(error)
-    except ray.exceptions.RayError as error:
-        return "failed", f"lost more than {RETRIES} times ({cluster.reason(error)})"
-    return found
+    except given.OutOfMemoryError:  # Ray's own words are of many lines
+        return ("failed", "ended by Ray since its node was short of memory"), True
+    except given.NodeDiedError:
+        return ("failed", "its node was lost"), True
+    except given.WorkerCrashedError:
+        return ("failed", "its process ended"), True
+    except given.RayError as error:
+        return ("failed", cluster.reason(error)), False
+    return found, False
 
 
 def _stop(ray: Any, left: list[Any]) -> None:
-    """Interrupt runs as Ctrl-C does; whoever has not ended in a minute is killed."""
-    if not left:
+    """Interrupt runs as Ctrl-C does; whoever has not ended in a minute is killed.
+
+    Does nothing where the cluster is lost: asked for anything, Ray would join or start another.
+    """
+    if not left or not ray.is_initialized():
         return
     say(f"stopping {counted(len(left), 'run')} on the cluster after the steps under way")
-    for one in left:
-        ray.cancel(one)
-    _, left = ray.wait(left, num_returns=len(left), timeout=_STOPPING)
-    for one in left:
-        ray.cancel(one, force=True)
+    with contextlib.suppress(ray.exceptions.RayError, ConnectionError):
+        for one in left:
+            ray.cancel(one)
+        _, left = ray.wait(left, num_returns=len(left), timeout=_STOPPING)
+        for one in left:
+            ray.cancel(one, force=True)
 
 
 def _task(item: Placed, images: Images, out: str, passed: dict[str, str], cpus: float) -> Outcome:
