@@ -98,3 +98,17 @@ def test_a_run_in_use_is_not_reported_on(
         main([verb, str(tmp_path)])
     assert ended.value.code == 2
     assert f"{tmp_path}: in use by process" in capsys.readouterr().err
+
+
+def test_a_lock_file_that_cannot_be_removed_locks_nothing_and_hides_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refused)
+        with pytest.raises(ValueError, match="what went wrong"), locked(tmp_path):
+            raise ValueError("what went wrong")
+    with locked(tmp_path):
+        pass

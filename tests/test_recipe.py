@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,14 @@ def test_what_was_changed_is_told_before_the_files_own_words() -> None:
 def test_a_wrong_override_names_the_field(tokens: list[str], says: str) -> None:
     with pytest.raises(RecipeError, match=says):
         recipes.load(Path("nishio2024-resnet50-subtype"), tokens)
+
+
+def test_what_is_no_yaml_on_the_command_line_is_text() -> None:
+    bomb = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+        f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in itertools.pairwise("abcdefgh")
+    )
+    for text in ("2001-99-99", "[" * 1000, "a: [", "*nothing", bomb):
+        assert recipes.pairs(["--name", text]) == [("name", text)]
 
 
 def test_a_wrong_file_names_the_file_and_line(tmp_path: Path) -> None:

@@ -113,6 +113,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def write_text(target: Path, text: str) -> None:
+    """UTF-8, whole or not at all; raises DiskFull where there is no room."""
     content = text.encode()
     with whole_file(target, size=len(content)) as temporary:
         temporary.write_bytes(content)
@@ -124,6 +125,7 @@ def write_json(target: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
+    """Whatever a JSON file holds, unchecked; :func:`read_object` has errors that name the file."""
     return json.loads(path.read_text(encoding="utf-8"))
 
 

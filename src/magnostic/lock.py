@@ -61,8 +61,11 @@ def _locked(path: Path, what: Path, patience: float = 0.0) -> Iterator[None]:
             os.write(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
         yield
     finally:
-        path.unlink(missing_ok=True)  # before the lock ends: whoever waits looks for a new file
-        os.close(handle)
+        try:  # before the lock ends: whoever waits looks for a new file
+            with contextlib.suppress(OSError):  # what is left locks nothing
+                path.unlink()
+        finally:
+            os.close(handle)
 
 
 def _taken(path: Path, what: Path, *, last: bool) -> int | None:

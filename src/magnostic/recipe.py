@@ -27,6 +27,9 @@ Precision = Literal["auto", "bf16", "fp16", "fp32"]
 
 #: ``model.backbone`` of Hu moments, Haralick textures and colour histogram instead of a network.
 HANDCRAFTED: Final = "handcrafted"
+#: Photographs of a step, at most: a stored model that asks for more is not loaded.
+LARGEST_BATCH: Final = 8192
+_BatchSize = Annotated[int, Field(ge=1, le=LARGEST_BATCH)]
 
 
 class _Section(BaseModel):
@@ -246,7 +249,7 @@ class _ByGradient(_Section):
     """
 
     epochs: PositiveInt = 30
-    batch_size: PositiveInt = 32
+    batch_size: _BatchSize = 32
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     lr: Annotated[float, Field(gt=0)] = 3e-4
     lr_end: Annotated[float, Field(gt=0)] = 1e-5
@@ -303,7 +306,7 @@ class Probe(_Section):
     c: tuple[Annotated[float, Field(gt=0)], ...] = (0.1,)
     trees: PositiveInt = 300
     neighbours: PositiveInt = 5
-    batch_size: PositiveInt = 32
+    batch_size: _BatchSize = 32
     precision: Precision = "auto"
 
     @field_validator("c", mode="before")

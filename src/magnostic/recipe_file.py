@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import pydantic
-import yaml
 from pydantic import BaseModel
 
 from magnostic import yaml_text
-from magnostic.errors import RecipeError, did_you_mean
+from magnostic.errors import BadInput, RecipeError, did_you_mean
 from magnostic.recipe import Dense, Finetune, Probe, Recipe
 
 #: How the description of a recipe begins whose fields were overridden.
@@ -170,8 +169,8 @@ def pairs(tokens: Sequence[str]) -> list[tuple[str, Any]]:
 
 def _value(text: str) -> Any:
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
+        value = yaml_text.loads(text, "the command line")
+    except BadInput:  # no YAML, or beyond its limits: the field says what it wants
         return text
     if isinstance(value, str):  # YAML 1.1 reads 3e-4 as text
         try:

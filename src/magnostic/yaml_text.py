@@ -20,6 +20,11 @@ def load(path: Path, error: type[BadInput] = BadInput) -> Any:
     return _read(path, error, construct=True)[1]
 
 
+def loads(text: str, where: str, error: type[BadInput] = BadInput) -> Any:
+    """What a text holds, as :func:`load`; ``where`` it came from, for the error."""
+    return _parsed(text, where, error, construct=True)[1]
+
+
 def compose(path: Path, error: type[BadInput] = BadInput) -> yaml.Node | None:
     """The file's nodes, values as they are written; None where it is empty."""
     return _read(path, error, construct=False)[0]
@@ -33,6 +38,12 @@ def _read(path: Path, error: type[BadInput], *, construct: bool) -> tuple[yaml.N
     except (OSError, UnicodeDecodeError) as fault:
         reason = getattr(fault, "strerror", None) or "not UTF-8"
         raise error(f"{path}: cannot be read as text ({reason}); mend it") from None
+    return _parsed(text, path, error, construct=construct)
+
+
+def _parsed(
+    text: str, where: Path | str, error: type[BadInput], *, construct: bool
+) -> tuple[yaml.Node | None, Any]:
     try:
         loader = yaml.SafeLoader(text)
         try:
@@ -40,18 +51,18 @@ def _read(path: Path, error: type[BadInput], *, construct: bool) -> tuple[yaml.N
             if root is None:
                 return None, None
             if _values(root, {}) > MOST_VALUES:
-                raise error(f"{path}: its aliases (*name) stand for too much; write it out")
+                raise error(f"{where}: its aliases (*name) stand for too much; write it out")
             return root, loader.construct_document(root) if construct else None
         finally:
             loader.dispose()
     except RecursionError:
-        raise error(f"{path}: nested too deeply, or an alias within itself; mend it") from None
+        raise error(f"{where}: nested too deeply, or an alias within itself; mend it") from None
     except yaml.YAMLError as fault:
         mark = getattr(fault, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
-        raise error(f"{path}{line}: not valid YAML; mend the file") from None
+        raise error(f"{where}{line}: not valid YAML; mend the file") from None
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as fault:
-        raise error(f"{path}: holds a value that is none ({fault}); mend the file") from None
+        raise error(f"{where}: holds a value that is none ({fault}); mend the file") from None
 
 
 def _values(node: yaml.Node, known: dict[int, int]) -> int:

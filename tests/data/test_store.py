@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 import time
 from collections import namedtuple
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
-from magnostic.data import Wanted, pixels, read_images, scan
+from magnostic.data import Wanted, pixels, read_images, rows, scan
 from magnostic.data.cache import entries, prune
 from magnostic.data.fit import fit_image
 from magnostic.data.pixels import open_pixels
@@ -276,6 +278,24 @@ def test_prune_spares_what_a_process_reads(table: pd.DataFrame, tmp_path: Path) 
     assert [e.size for e in removed] == ["32 x 32"]
     assert not kept
     assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == ["notes.npy"]
+
+
+def test_another_process_looks_again_where_packs_are_merged_meanwhile(
+    table: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = pickle.dumps(open_pixels(table, 32, "squeeze", tmp_path).array)
+    whole, looked = rows.open_rows, []
+
+    def merging(store: Store, *given: Any) -> Any:
+        looked.append(store)
+        if len(looked) == 1:
+            raise FileNotFoundError("a pack that was merged into another")
+        if len(looked) == 2:
+            return None, np.arange(3)
+        return whole(store, *given)
+
+    monkeypatch.setattr(rows, "open_rows", merging)
+    assert np.array_equal(pickle.loads(sent), _expected(table))
 
 
 def test_prune_by_age_and_by_size(table: pd.DataFrame, tmp_path: Path) -> None:

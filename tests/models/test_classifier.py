@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+import pydantic
 import pytest
 import scipy.special
 import torch
@@ -14,7 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from torch import nn
 
+from magnostic import recipe
 from magnostic.errors import WeightsError
+from magnostic.files import read_json, write_json
 from magnostic.models import classifier, heads, weights
 from magnostic.models.classifier import Classifier, Spec, softmax
 from magnostic.models.encoders import Network
@@ -88,6 +91,29 @@ def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"cut off")
     with pytest.raises(WeightsError, match=r"model\.safetensors"):
         classifier.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"dropout": 5}, {"dropout": -0.1}, {"dropout": 1}, {"batch_size": recipe.LARGEST_BATCH + 1}],
+)
+def test_numbers_of_no_training_are_refused(tmp_path: Path, change: dict[str, float]) -> None:
+    model, spec = network()
+    classifier.save(tmp_path, model, spec)
+    described = read_json(tmp_path / "model.json")
+    write_json(tmp_path / "model.json", described | change)
+    with pytest.raises(WeightsError, match=rf"model\.json: .*{next(iter(change))}"):
+        classifier.load(tmp_path)
+
+
+def test_every_batch_that_can_be_trained_can_be_loaded(tmp_path: Path) -> None:
+    largest = recipe.Finetune(batch_size=recipe.LARGEST_BATCH).batch_size
+    model, spec = network()
+    classifier.save(tmp_path, model, dataclasses.replace(spec, batch_size=largest))
+    assert classifier.load(tmp_path)[1].batch_size == largest
+    for method in (recipe.Finetune, recipe.Dense, recipe.Probe):
+        with pytest.raises(pydantic.ValidationError, match="batch_size"):
+            method.model_validate({"method": method.__name__.lower(), "batch_size": largest + 1})
 
 
 @given(hnp.arrays(np.float32, (4, 3), elements=st.floats(-300, 300, width=32)))

@@ -233,6 +233,23 @@ def test_a_signal_after_the_last_look_is_obeyed_all_the_same() -> None:
         signal.signal(signal.SIGUSR1, before)
 
 
+def test_a_signal_is_obeyed_though_what_came_after_it_failed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A study would otherwise note a failed run and start the next one."""
+    before = signal.signal(signal.SIGUSR1, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), stopping():  # noqa: PT012
+            os.kill(os.getpid(), signal.SIGUSR1)
+            raise DiskFull("checkpoint: the disk is full")
+        assert signal.getsignal(signal.SIGUSR1) is signal.default_int_handler
+        assert "while stopping: checkpoint: the disk is full" in capsys.readouterr().err
+        with pytest.raises(DiskFull), stopping():
+            raise DiskFull("nobody asked to stop")
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
 def test_room_for_checkpoints_is_asked_for_before_the_first_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

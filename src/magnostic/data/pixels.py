@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, cast
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -22,15 +22,12 @@ from PIL import Image
 from magnostic.data.fit import Fit, Size, fit_image
 from magnostic.data.images import GIVEN
 from magnostic.data.png import Scratch
-from magnostic.data.rows import Rows, open_rows
+from magnostic.data.rows import Rows, settled
 from magnostic.data.scan import Unusable, announce, decode, pixel_hash
 from magnostic.data.store import VERSION, Store, Writer
 from magnostic.errors import DataError, RunFailed
 from magnostic.processors import cores
 from magnostic.progress import track
-
-#: Times that the cache is filled again because another process removed what was found in it.
-_TRIES: Final = 3
 
 
 @dataclass(frozen=True)
@@ -115,15 +112,9 @@ class _Photographs:
 
 
 def _rows(store: Store, names: Sequence[bytes], photographs: _Photographs) -> Rows:
-    for _ in range(_TRIES):
-        try:
-            rows, missing = open_rows(store, names, photographs)
-        except FileNotFoundError:
-            continue
-        if rows is not None:
-            return rows
-        assert missing is not None
-        _fill(store, names, photographs, missing.tolist())
+    rows = settled(store, names, photographs, lambda at: _fill(store, names, photographs, at))
+    if rows is not None:
+        return rows
     raise RunFailed(
         f"pixel cache: what is written to {store.folder} does not stay there; stop what removes it "
         "or set MAGNOSTIC_CACHE to another folder"

@@ -17,6 +17,9 @@ from magnostic.data.store import Pack, Photographs, Store
 from magnostic.errors import RunFailed
 from magnostic.progress import say
 
+#: Times that photographs are looked for: another process may merge or remove packs meanwhile.
+_TRIES: Final = 3
+
 
 class Rows:
     """Photographs of a set in its own order: an array of them, uint8 [N, height, width, 3].
@@ -153,8 +156,30 @@ def open_rows(
     return found, None
 
 
+def settled(
+    store: Store,
+    names: Sequence[bytes],
+    decode: Callable[[int], Photographs],
+    fill: Callable[[Sequence[int]], None] | None = None,
+) -> Rows | None:
+    """As :func:`open_rows`, whatever another process does to the packs meanwhile.
+
+    ``fill`` brings the photographs at these positions. None where some are missing all the same.
+    """
+    for _ in range(_TRIES):
+        try:
+            rows, missing = open_rows(store, names, decode)
+        except FileNotFoundError:
+            continue
+        if missing is None:
+            return rows
+        if fill is not None:
+            fill(missing.tolist())
+    return None
+
+
 def _again(store: Store, names: Sequence[bytes], decode: Callable[[int], Photographs]) -> Rows:
-    found, _ = open_rows(store, names, decode)
+    found = settled(store, names, decode)
     if found is None:
         raise RunFailed(
             f"pixel cache: a process of this job does not see all photographs in {store.folder}; "

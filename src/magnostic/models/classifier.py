@@ -27,7 +27,7 @@ from magnostic.files import read_object, write_json
 from magnostic.models import encoders, heads, tensors
 from magnostic.models import weights as weights_module
 from magnostic.models.encoders import Encoder, Features
-from magnostic.recipe import HANDCRAFTED
+from magnostic.recipe import HANDCRAFTED, LARGEST_BATCH
 from magnostic.stored import brief
 
 _ENCODER: Final = "encoder."
@@ -83,7 +83,7 @@ class Spec:
 
 
 _SPEC: Final = TypeAdapter(Spec)
-#: Pixels of an input's side, and images of a batch, at most.
+#: Pixels of an input's side, at most.
 LARGEST: Final = 8192
 
 
@@ -166,8 +166,10 @@ def _spec(raw: Any) -> Spec:
         raise ValueError("classes: two or more different names")
     if not all(1 <= side <= LARGEST for side in sides(spec.size)):
         raise ValueError(f"size {spec.size}: from 1 to {LARGEST} pixels")
-    if not 1 <= spec.batch_size <= LARGEST:
-        raise ValueError(f"batch_size {spec.batch_size}: from 1 to {LARGEST}")
+    if not 1 <= spec.batch_size <= LARGEST_BATCH:
+        raise ValueError(f"batch_size {spec.batch_size}: from 1 to {LARGEST_BATCH}")
+    if not 0 <= spec.dropout < 1:
+        raise ValueError(f"dropout {spec.dropout}: from 0 to less than 1")
     return spec
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from magnostic.evaluate.predictions import Predictions
 from magnostic.evaluate.probabilities import fit_for_use
-from magnostic.files import read_json, write_json
+from magnostic.files import read_object, write_json
 from magnostic.train.experiment import Experiment
 
 
@@ -28,6 +28,6 @@ def store(
         return
     write_json(run / "calibration.json", found)
     path = model / "fitted_on.json"
-    told = read_json(path) if path.is_file() else {}
+    told = read_object(path) if path.is_file() else {}
     entry = experiment.fingerprint(found["fitted_on"])
     write_json(path, {**told, "calibration": entry, "thresholds": entry})

@@ -16,12 +16,13 @@ from magnostic.data.images import Images
 from magnostic.errors import BadInput
 from magnostic.evaluate.predictions import Predictions
 from magnostic.evaluate.summary import summarize
-from magnostic.files import read_json, sweep, write_json, write_text
+from magnostic.files import read_object, sweep, write_json, write_text
 from magnostic.lock import locked
 from magnostic.progress import say
 from magnostic.recipe import Finetune, Probe, Recipe
 from magnostic.report import write_card, write_report
 from magnostic.splits.table import Folds, Parts
+from magnostic.stored import as_written
 from magnostic.train import (
     calibrate,
     checkpoint,
@@ -143,7 +144,7 @@ def _claim(out: Path, identity: str, resume: bool) -> None:
     if not resume:
         raise BadInput(f"{out}: exists and is not empty; choose another --out, or --resume")
     stored = out / "identity.json"
-    if not stored.is_file() or read_json(stored).get("identity") != identity:
+    if not stored.is_file() or read_object(stored).get("identity") != identity:
         raise BadInput(f"{out}: holds a run of another recipe or other data; choose another --out")
 
 
@@ -170,8 +171,7 @@ def _child(
     """Train one child unless it is there already. Returns the probe's chosen c."""
     if (folder / "run.json").is_file():
         checkpoint.discard(folder / "checkpoint")  # of a process that was killed before it could
-        c = read_json(folder / "run.json").get("c")
-        return None if c is None else float(c)
+        return _finished(folder)[0]
     say(f"training {job.path}" if not single else f"training ({job.protocol})")
     predictions, fitted = child.train_child(experiment, parts, folder, shared)
     if for_use:
@@ -208,6 +208,20 @@ def _child(
     return fitted.c
 
 
+def _finished(folder: Path) -> tuple[float | None, list[str]]:
+    """Of a finished child: the probe's chosen c, and the classes that are not estimable.
+
+    Raises BadInput for a ``run.json`` that this version has not written.
+    """
+    path = folder / "run.json"
+    with as_written(path):
+        described = read_object(path)
+        c, missing = described.get("c"), described["not_estimable"]
+        if not isinstance(missing, list):
+            raise TypeError("not_estimable is no list")
+        return None if c is None else float(c), [str(name) for name in missing]
+
+
 def _parent(
     experiment: Experiment,
     folds: Folds,
@@ -223,7 +237,7 @@ def _parent(
     pooled.write(out / "predictions.parquet")
     runs = [{**vars(job), "path": job.path} for job in jobs]
     for entry in runs:
-        entry["not_estimable"] = read_json(out / entry["path"] / "run.json")["not_estimable"]
+        entry["not_estimable"] = _finished(out / str(entry["path"]))[1]
     if isinstance(recipe.train, Probe):
         values = Counter(chosen[job] for job in models)
         use, note = _refit(experiment, values.most_common(1)[0][0], out)

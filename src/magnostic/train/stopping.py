@@ -49,6 +49,7 @@ class Stopping:
             self._handlers[self.number](self.number, None)
 
     def note(self, number: int, frame: FrameType | None) -> None:
+        """The handler of signals inside: the first is kept for later, another obeyed at once."""
         if self.number is not None:
             if time.monotonic() - self._noted >= self._repeated:
                 self._handlers[number](number, frame)
@@ -61,6 +62,9 @@ class Stopping:
 def stopping(repeated: float = 0.0) -> Iterator[Stopping]:
     """Note signals inside that have a handler; elsewhere than in the main thread none is noted.
 
+    One that was noted is obeyed at the end, also where something has failed in between: that it
+    stops has been said.
+
     Args:
         repeated: seconds within which a second signal is the first one again.
     """
@@ -72,8 +76,14 @@ def stopping(repeated: float = 0.0) -> Iterator[Stopping]:
                 told._handlers[number] = handler
                 signal.signal(number, told.note)
     try:
-        yield told
-    finally:
-        for number, handler in told._handlers.items():
-            signal.signal(number, handler)
+        try:
+            yield told
+        finally:
+            for number, handler in told._handlers.items():
+                signal.signal(number, handler)
+    except Exception as error:
+        if told.asked:
+            say(f"while stopping: {str(error) or type(error).__name__}")
+            told.obey()
+        raise
     told.obey()  # one that came when nobody looked any more
