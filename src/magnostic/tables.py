@@ -8,6 +8,7 @@ give equal bytes.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +80,7 @@ def read(path: Path, columns: tuple[Column, ...], what: str) -> tuple[pd.DataFra
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise TableError(f"{path}: not a readable Parquet file ({reason}); make it anew") from None
     names = table.column_names
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, times in Counter(names).items() if times > 1)
     if twice:
         raise TableError(f"{path}: column {twice[0]!r} stands twice; make it anew")
     for column in columns:

@@ -185,6 +185,14 @@ def test_classes_of_one_fold_alone_were_not_learnable(
     assert outside.not_estimable(found.predictions) == {("outside", 0, 1): ["PT"]}
 
 
+@pytest.mark.parametrize("times", [2, 100_000])
+def test_repeated_columns_are_refused_at_once(times: int, tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(",".join(["image_id", *["y_pred"] * times]) + "\na" + ",B" * times + "\n")
+    with pytest.raises(TableError, match=f"column 'y_pred' stands {times} times"):
+        named.load(path)
+
+
 def test_lists_of_training_images(images: Images, tmp_path: Path) -> None:
     names = images.table["path"].map(lambda p: Path(p).name).tolist()[:3]
     (tmp_path / "train.txt").write_text("# ours\n" + "\n".join(names) + "\n\n")

@@ -6,7 +6,10 @@ whole path, else by the file's name or stem where only one image has it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from pathlib import Path, PurePath
 from typing import Final
 
@@ -47,24 +50,36 @@ def load(path: Path) -> pd.DataFrame:
         if path.suffix.lower() in (".parquet", ".pq"):
             frame = pq.read_table(path).to_pandas()
         else:
-            names = dict.fromkeys(_WORDS, "str")
-            frame = pd.read_csv(path, dtype=names, keep_default_na=False, na_values=[""])
+            _refuse_repeated(path, _header(path))  # pandas would rename them, in quadratic time
+            words = dict.fromkeys(_WORDS, "str")
+            frame = pd.read_csv(path, dtype=words, keep_default_na=False, na_values=[""])
             for name in frame.columns.intersection(list(_WORDS)):
                 frame[name] = frame[name].map(plain, na_action="ignore")
     except FileNotFoundError:
         raise TableError(f"{path}: no such file; give a table of predictions") from None
-    except (OSError, UnicodeDecodeError, pa.ArrowException, ValueError) as error:
+    except (OSError, UnicodeDecodeError, pa.ArrowException, ValueError, csv.Error) as error:
         reason = str(error).splitlines()[0]
         raise TableError(
             f"{path}: not a readable CSV (UTF-8) or Parquet table ({reason}); write it anew"
         ) from None
     if frame.empty:
         raise TableError(f"{path}: no row; give a row for each predicted image")
-    twice = frame.columns[frame.columns.duplicated()]
-    if len(twice):
-        raise TableError(f"{path}: column {twice[0]!r} stands twice; rename or remove one")
+    _refuse_repeated(path, frame.columns)
     table: pd.DataFrame = frame.reset_index(drop=True)
     return table
+
+
+def _header(path: Path) -> list[str]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return next((row for row in csv.reader(file) if row), [])
+
+
+def _refuse_repeated(path: Path, columns: Iterable[str]) -> None:
+    name, times = max(Counter(columns).items(), key=itemgetter(1), default=("", 0))
+    if times > 1:
+        raise TableError(
+            f"{path}: column {name!r} stands {times} times; rename or remove the others"
+        )
 
 
 def _lines(path: Path) -> list[str]:
