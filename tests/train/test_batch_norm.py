@@ -6,16 +6,17 @@ import copy
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from timm.layers.norm_act import BatchNormAct2d
 from torch import Tensor, nn
+from torch.nn.modules import _functions as functions
 
 from magnostic.train import ranks
-from magnostic.train.batch_norm import across_processes
+from magnostic.train.batch_norm import OnGpu, across_processes
 
 
 class Threads:
@@ -31,14 +32,14 @@ class Threads:
     def begin(self, rank: int) -> None:
         self._own.rank = rank
 
-    def counts_and(self, values: Tensor) -> Tensor:
+    def of_every_process(self, values: Tensor) -> Tensor:
         self._barrier.wait(20)
         self._given[self._own.rank] = values.clone()
         self._barrier.wait(20)
         return torch.stack(self._given)
 
     def sum_of_batch(self, values: Tensor) -> Tensor:
-        return self.counts_and(values).sum(0)
+        return self.of_every_process(values).sum(0)
 
 
 def shared(
@@ -125,9 +126,74 @@ def test_frozen_ones_stay_as_they_are() -> None:
             self[0].eval()
             return self
 
+    torch.manual_seed(0)
     model = Half(nn.BatchNorm2d(3), nn.BatchNorm2d(3))
-    with across_processes(model) as norms:
+    before = copy.deepcopy(model.state_dict())
+    x = 5 + torch.randn(2, 3, 4, 4)
+    group = Threads(1)
+    group.begin(0)
+    with pytest.MonkeyPatch.context() as patch, across_processes(model) as norms:
+        patch.setattr(ranks, "current", lambda: group)
         assert norms == [model[1]]
         assert type(model[0]) is nn.BatchNorm2d
-    x = torch.randn(2, 3, 4, 4)
-    assert np.isfinite(model.eval()(x).detach().numpy()).all()
+        torch.autograd.backward(model(x).square().sum())
+    changed = [k for k, v in model.state_dict().items() if not torch.equal(v, before[k])]
+    assert changed == ["1.running_mean", "1.running_var", "1.num_batches_tracked"]
+    assert model[0].weight.grad is not None
+
+
+class Gpus:
+    """What torch's SyncBatchNorm needs of GPUs and NCCL, on the CPU; it notes what is sent."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.sent: list[tuple[torch.dtype, torch.Size]] = []
+        patch.setattr(torch._C, "_get_privateuse1_backend_name", lambda: "cpu")
+        for name, value in {"is_initialized": True, "get_world_size": 2}.items():
+            patch.setattr(torch.distributed, name, lambda *_, value=value: value)
+        patch.setattr(torch.distributed, "group", SimpleNamespace(WORLD=self))
+        patch.setattr(functions.dist, "all_gather_single", self.gather)
+        patch.setattr(torch.distributed, "all_reduce", self.reduce)
+        float32 = {"dtype": torch.float32}
+        patch.setattr(torch, "batch_norm_stats", lambda x, _: torch.ones(2, x.shape[1], **float32))
+        patch.setattr(
+            torch, "batch_norm_gather_stats_with_counts", lambda _, mean, *__: (mean[0], mean[0])
+        )
+        patch.setattr(torch, "batch_norm_elemt", lambda x, *_: x.clone())
+        patch.setattr(
+            torch,
+            "batch_norm_backward_reduce",
+            lambda _, x, *__: torch.ones(4, x.shape[1], **float32).unbind(),
+        )
+        patch.setattr(torch, "batch_norm_backward_elemt", lambda gradient, *_: gradient)
+
+    def _get_backend_name(self) -> str:
+        return "nccl"
+
+    def gather(self, found: Tensor, own: Tensor, *_: object, **__: object) -> None:
+        self.sent.append((own.dtype, own.shape))
+        found.fill_(1)  # the other process has samples
+
+    def reduce(self, own: Tensor, *_: object, **__: object) -> None:
+        self.sent.append((own.dtype, own.shape))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_on_gpus_a_process_without_a_share_sends_what_the_others_send(dtype: torch.dtype) -> None:
+    """Of another type it would be waited for in vain, or read as other numbers."""
+    sent = []
+    for silent in (False, True):
+        with pytest.MonkeyPatch.context() as patch:
+            gpus = Gpus(patch)
+            group = Threads(1)
+            group.device = torch.device("cuda")
+            patch.setattr(ranks, "current", lambda group=group: group)
+            model = nn.Sequential(nn.BatchNorm2d(3))
+            x = torch.randn(1, 3, 2, 2).to(dtype).requires_grad_()
+            with across_processes(model) as norms:
+                assert type(norms[0]) is OnGpu
+                norms[0].silent = silent
+                result = model(x)
+                assert (result.dtype, result.shape) == (dtype, x.shape)
+                torch.autograd.backward(result.sum() * (not silent))
+            sent.append(gpus.sent)
+    assert sent[0] == sent[1] == [(torch.float32, (7,)), (torch.float32, (6,))]

@@ -8,7 +8,9 @@ import torch
 from timm.layers.drop import DropPath
 from torch import nn
 
-from magnostic.train.drops import WholeBatchDrops
+from magnostic.errors import RecipeError
+from magnostic.recipe import Finetune, Model, Probe, Recipe
+from magnostic.train.drops import WholeBatchDrops, require_shared
 from magnostic.train.ranks import Group
 
 KINDS = {
@@ -40,3 +42,14 @@ def test_nothing_is_dropped_in_evaluation() -> None:
     x = torch.rand(2, 4)
     with WholeBatchDrops(4, np.array([0, 2])):
         assert torch.equal(nn.Dropout(0.5).eval()(x), x)
+
+
+@pytest.mark.parametrize("name", ["attn_drop_rate", "patch_drop_rate", "drop_block_rate"])
+def test_what_several_processes_cannot_share_is_refused(name: str) -> None:
+    asked = Recipe(name="x", model=Model(args={name: 0.1}), train=Finetune())
+    with pytest.raises(RecipeError, match=rf"model\.args: {name}: 2 processes"):
+        require_shared(asked, 2)
+    require_shared(asked, 1)
+    require_shared(asked.model_copy(update={"train": Probe(method="probe")}), 2)
+    for args in ({name: 0.0}, {"drop_path_rate": 0.2, "proj_drop_rate": 0.1}):
+        require_shared(asked.model_copy(update={"model": Model(args=args)}), 2)

@@ -22,6 +22,7 @@ from magnostic.train import finetune as loop
 from magnostic.train.checkpoint import Progress
 from magnostic.train.finetune import Job, batch_parts, finetune, order
 from magnostic.train.inputs import Vectors
+from magnostic.train.ranks import Agreed, Group
 from magnostic.train.stopping import stopping
 
 
@@ -248,6 +249,21 @@ def test_a_signal_is_obeyed_though_what_came_after_it_failed(
             raise DiskFull("nobody asked to stop")
     finally:
         signal.signal(signal.SIGUSR1, before)
+
+
+def test_processes_that_drew_unlike_numbers_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[torch.Tensor] = []
+
+    def alike(_: Group, state: torch.Tensor) -> bool:
+        compared.append(state)
+        return len(compared) < 2
+
+    monkeypatch.setattr(Group, "alike", alike)
+    with pytest.raises(Agreed, match=r"unlike random numbers in epoch 2.*model\.args"):
+        finetune(_network(), _job(), tmp_path)
+    assert torch.equal(compared[-1], torch.get_rng_state())
 
 
 def test_room_for_checkpoints_is_asked_for_before_the_first_step(

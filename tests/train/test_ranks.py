@@ -116,8 +116,34 @@ def test_a_lost_connection_is_an_interruption(monkeypatch: pytest.MonkeyPatch) -
     group.faulty.set()
     with pytest.raises(KeyboardInterrupt), group.together():
         raise error
-    with pytest.raises(RuntimeError, match="closed"), Group(0, 2).together():
+    group = Group(0, 2)
+    told = r"lost their connection .*closed by peer.*--resume"
+    with pytest.raises(RunFailed, match=told), group.together():
         raise error  # nobody was lost
+    assert group.fault is not None
+    with pytest.raises(KeyboardInterrupt), group.together():
+        pytest.fail("the others are in the middle of what failed")
+
+
+def test_a_fault_of_another_kind_stays_what_it_is() -> None:
+    with pytest.raises(RuntimeError, match="CUDA error"), Group(0, 2).together():
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+
+@pytest.mark.parametrize("unlike", [0, 1])
+@pytest.mark.parametrize("size", [2, 5])
+def test_all_processes_see_whether_they_are_alike(size: int, unlike: int) -> None:
+    states = [torch.arange(9, dtype=torch.uint8) for _ in range(size)]
+    states[-1][3] += unlike
+    given: list[Tensor] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Group, "sum", lambda _, values: given.append(values) or values)
+        for rank, state in enumerate(states):
+            Group(rank, size).alike(state)
+        whole = torch.stack(given).sum(0)
+        patch.setattr(Group, "sum", lambda *_: whole)
+        found = {Group(rank, size).alike(state) for rank, state in enumerate(states)}
+    assert found == {not unlike}
 
 
 def test_processes_that_have_not_joined_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

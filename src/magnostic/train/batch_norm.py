@@ -35,13 +35,19 @@ class WholeBatch(_BatchNorm):
         elif not self.silent:
             result = self.whole(input)
         else:  # joins in what the processes exchange, in both directions, with nothing
-            result = torch.cat([self.whole(input[:0]), self._alone(input)])
+            none = self.whole(input[:0].float())  # statistics of the others are float32, too
+            result = torch.cat([none.to(input.dtype), self._alone(input)])
         for name in ("drop", "act"):  # timm's, in one module with the normalization
             if hasattr(self, name):
                 result = getattr(self, name)(result)
         return result
 
     def whole(self, x: Tensor) -> Tensor:
+        """By the statistics of all shares, of which x, [n, C, ...], is one; n may be 0.
+
+        Every process calls it, and calls backward, as often as the others. Running statistics are
+        brought up to date.
+        """
         raise NotImplementedError
 
     def _alone(self, x: Tensor) -> Tensor:
@@ -56,6 +62,8 @@ class WholeBatch(_BatchNorm):
 
 
 class OnCpu(WholeBatch):
+    """With torch's kernels for the CPU, and statistics combined here."""
+
     def whole(self, x: Tensor) -> Tensor:
         factor = self.momentum
         if self.num_batches_tracked is not None:
@@ -69,6 +77,8 @@ class OnCpu(WholeBatch):
 
 
 class OnGpu(WholeBatch, nn.SyncBatchNorm):
+    """As torch does it, which sends what it has of a share in that share's own type."""
+
     def whole(self, x: Tensor) -> Tensor:
         return nn.SyncBatchNorm.forward(self, x)
 
@@ -117,7 +127,7 @@ class _OnCpu(torch.autograd.Function):
             over = [0, *range(2, x.dim())]
             var, mean = torch.var_mean(x.to(torch.float32), over, correction=0)
             own[:channels], own[channels:-1] = mean, var
-        every = ranks.current().counts_and(own)
+        every = ranks.current().of_every_process(own)
         count = every[:, -1:]
         total = float(count.sum())
         means, variances = every[:, :channels], every[:, channels:-1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -11,6 +11,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
+
+from magnostic.errors import RecipeError
+from magnostic.recipe import Finetune, Recipe
+
+#: timm's options for what is drawn, or scaled, within a fused kernel or by the share alone.
+_OF_A_SHARE: Final = ("attn_drop_rate", "patch_drop_rate", "drop_block_rate")
+
+
+def require_shared(recipe: Recipe, processes: int) -> None:
+    """Raise RecipeError for dropout that several processes would not do as one does."""
+    asked = [name for name in _OF_A_SHARE if recipe.model.args.get(name)]
+    if asked and processes > 1 and isinstance(recipe.train, Finetune):
+        raise RecipeError(
+            f"model.args: {', '.join(asked)}: {processes} processes would not drop what one drops; "
+            "leave it out, or train with one process"
+        )
 
 
 class WholeBatchDrops(TorchFunctionMode):

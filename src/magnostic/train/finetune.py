@@ -314,6 +314,11 @@ def _epoch(
     progress.step = len(parts)
     totals = group.sum(totals)
     progress.partial = [*totals.tolist(), time.monotonic() - started]
+    if not group.alike(torch.get_rng_state()):
+        raise Agreed(
+            f"the processes drew unlike random numbers in epoch {epoch + 1}, so the backbone drops "
+            "what can't be shared; leave that out of model.args, or train with one process"
+        )
     loss_sum, right, seen = totals.tolist()
     if not np.isfinite(loss_sum):
         raise Agreed(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 from collections.abc import Iterator
 
 import torch
@@ -24,6 +25,16 @@ def told() -> Iterator[None]:
             "the same command again (train: with --resume), which goes on from its last "
             "checkpoint; a smaller train.batch_size needs less and is another run"
         ) from None
+
+
+def free() -> None:
+    """Give back what nothing refers to any more: networks lie in cycles until they are looked for.
+
+    For between two trainings: the networks of one must not wait in memory for the next.
+    """
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _is_lack(error: MemoryError | RuntimeError) -> bool:

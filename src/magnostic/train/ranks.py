@@ -12,8 +12,9 @@ import contextlib
 import io
 import os
 import threading
+import zlib
 from collections.abc import Callable, Iterator
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeGuard, TypeVar
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from magnostic.errors import BadInput, RunFailed
+from magnostic.stored import brief
 
 Rows = TypeVar("Rows", bound=np.generic)
 
@@ -92,7 +94,8 @@ class Group:
         """What the processes do together. Where one of them is lost inside, the command ends here.
 
         Raises KeyboardInterrupt then, with :attr:`fault` set: nothing else can be done with the
-        processes that are left, by a study's next run neither.
+        processes that are left, by a study's next run neither. Raises RunFailed where the
+        connection failed and all are still there.
         """
         if self.size == 1 or self.rank:
             yield
@@ -108,9 +111,15 @@ class Group:
             raise
         except BaseException as error:
             self._broken = True
-            if is_of_connection(error) and self.faulty.wait(_NOTICED):
+            if not is_of_connection(error):
+                raise
+            if self.faulty.wait(_NOTICED):
                 raise KeyboardInterrupt from error
-            raise
+            self.fault = (
+                f"the processes lost their connection ({brief(error)}); give the same command with "
+                "--resume"
+            )
+            raise RunFailed(self.fault) from error
 
     def agreed(self, told: bool) -> bool:
         """What process 0 was told."""
@@ -126,11 +135,23 @@ class Group:
             dist.all_reduce(values)
         return values
 
-    def counts_and(self, values: Tensor) -> Tensor:
+    def of_every_process(self, values: Tensor) -> Tensor:
         """Values of every process, [size, n], for values [n] on the CPU."""
         found = [torch.empty_like(values) for _ in range(self.size)]
         dist.all_gather(found, values, group=self._statistics)
         return torch.stack(found)
+
+    def alike(self, content: Tensor) -> bool:
+        """Whether all processes have the same bytes; all come to the same answer.
+
+        Args:
+            content: uint8 [n], on the CPU.
+        """
+        if self.size == 1:
+            return True
+        digest = zlib.crc32(content.numpy().tobytes()) & 0xFFFFFF  # its square has room in 64 bits
+        total, squares = self.sum(torch.tensor([digest, digest**2], device=self.device)).tolist()
+        return bool(self.size * squares == total**2)
 
     def sum_of_batch(self, values: Tensor) -> Tensor:
         """As :meth:`sum`, for the CPU's batch statistics, which don't wait for gradients."""
@@ -181,7 +202,7 @@ def rows_of(batches: range, size: int, length: int) -> NDArray[np.intp]:
     return np.concatenate([np.empty(0, dtype=np.intp), *parts])
 
 
-def is_of_connection(error: BaseException) -> bool:
+def is_of_connection(error: BaseException) -> TypeGuard[RuntimeError]:
     """Whether this is how a collective operation fails where another process has gone."""
     named = type(error).__name__ in ("DistBackendError", "DistNetworkError", "DistStoreError")
     text = str(error)
@@ -207,6 +228,7 @@ ALONE: Final = Group()
 
 
 def set_current(group: Group) -> None:
+    """From here on these are the processes of this job."""
     global _group
     _group = group
 

@@ -29,6 +29,7 @@ from magnostic.train import (
     child,
     controls,
     device,
+    drops,
     fit,
     memory,
     ranks,
@@ -72,6 +73,7 @@ def run(
     """
     ranks.require_connected()
     recipe = resolve(recipe)
+    drops.require_shared(recipe, ranks.current().size)
     device.threads()
     experiment = Experiment(recipe, images, load_source(recipe))
     folds, jobs, prepared = prepare(experiment)  # before the first hour of training, not after it

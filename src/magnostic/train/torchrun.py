@@ -22,6 +22,7 @@ import torch
 import torch.distributed as dist
 
 from magnostic.errors import BadInput, MagnosticError, RunFailed
+from magnostic.stored import brief
 from magnostic.train import ranks
 from magnostic.train.ranks import Agreed, Group
 from magnostic.train.stopping import numbers
@@ -41,7 +42,7 @@ def joined() -> Iterator[None]:
     """Be process 0 of the job inside; in every other process this never returns.
 
     One process is as if nothing was said. Raises RunFailed in place of a KeyboardInterrupt that the
-    loss of another process has caused.
+    loss of another process has caused, or SystemExit where that has been said already.
     """
     if ranks.asked_for() == 1:
         yield
@@ -54,15 +55,22 @@ def joined() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
+        _ignore_signals()  # a watcher's own would come while its reason is waited for
         # torchrun's signal to those that are left may come before the reason for it.
         if not (group.fault or group.faulty.wait(0.5)):
             raise
+        if any(watcher.said for watcher in watchers):
+            raise SystemExit(RunFailed.exit_code) from None
         raise RunFailed(group.fault) from None
     finally:
-        for number in numbers():
-            signal.signal(number, signal.SIG_IGN)
+        _ignore_signals()
         ranks.set_current(ranks.ALONE)
         _leave(watchers, watch)
+
+
+def _ignore_signals() -> None:
+    for number in numbers():
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _connect() -> tuple[Group, Any]:
@@ -95,11 +103,18 @@ def _connect() -> tuple[Group, Any]:
 
 
 class _Watcher(threading.Thread):
-    """At process 0, waits for the end of another process."""
+    """At process 0, waits for the end of another process.
+
+    Attributes:
+        ending: the job ends, and so do the other processes.
+        lost: the process ended before that.
+        said: the user was told.
+    """
 
     def __init__(self, group: Group, rank: int, watch: Any) -> None:
         super().__init__(name=f"watch-{rank}", daemon=True)
-        self.rank, self.ending = rank, False
+        self.rank = rank
+        self.ending = self.lost = self.said = False
         self._group, self._watch = group, watch
         self.start()
 
@@ -115,20 +130,30 @@ class _Watcher(threading.Thread):
             else "it was killed, or the machine was out of memory. The last checkpoint stays: give "
             "the same command with --resume, with any number of processes"
         )
+        self.lost = True
+        if group.device.type == "cuda":  # NCCL may end this process before it says anything
+            self._say()
         group.faulty.set()
         os.kill(os.getpid(), signal.SIGTERM)  # whatever process 0 is doing alone
         time.sleep(_GRACE)  # it ends meanwhile, unless it waits for a GPU that waits for another
-        print(f"error: {group.fault}", file=sys.stderr, flush=True)
+        if not self.said:
+            self._say()
         os._exit(1)
+
+    def _say(self) -> None:
+        print(f"error: {self._group.fault}", file=sys.stderr, flush=True)
+        self.said = True
 
 
 def _leave(watchers: list[_Watcher], watch: Any) -> None:
+    """End the processes that are left."""
     for watcher in watchers:
         watcher.ending = True
-    for watcher in watchers:
+    left = [watcher for watcher in watchers if not watcher.lost]
+    for watcher in left:
         with contextlib.suppress(RuntimeError):
             _send("", watcher.rank, watch)
-    for watcher in watchers:
+    for watcher in left:
         watcher.join(5.0)
 
 
@@ -138,20 +163,21 @@ def _follow(group: Group, watch: Any) -> NoReturn:
         signal.signal(number, lambda *_: None)  # process 0 gets them, too, and ends the job
     threading.Thread(target=_end_with, args=(group, watch), name="watch-0", daemon=True).start()
     ranks.set_current(group)
-    from magnostic.train import device
+    from magnostic.train import device, memory
 
     device.threads()
     while True:
         try:
             function, values = group.called()
-            with contextlib.suppress(Agreed):
+            with contextlib.suppress(Agreed), memory.told():
                 function(*values)
             del function, values
+            memory.free()
         except BaseException as error:
-            if not ranks.is_of_connection(error):
+            if ranks.is_of_connection(error):
+                time.sleep(_GRACE)  # for the thread to see how process 0 ends, if it has
+            with contextlib.suppress(RuntimeError):
                 _send(_word(error), 0, watch)
-            else:
-                time.sleep(_GRACE)  # for the thread to see how process 0 ends
             os._exit(1)
 
 
@@ -172,6 +198,8 @@ def _end_with(group: Group, watch: Any) -> None:
 
 def _word(error: BaseException) -> str:
     """Why a process can't go on; a fault of ours is shown in full."""
+    if ranks.is_of_connection(error):
+        return f"lost its connection ({brief(error)})"
     if not isinstance(error, MagnosticError | torch.OutOfMemoryError | MemoryError | OSError):
         traceback.print_exception(error)
     return f"failed: {str(error) or type(error).__name__}"
