@@ -20,6 +20,12 @@ ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src"
 ALLOWED = ROOT / ".ci" / "known_vulnerabilities.txt"
 _NOSEC = re.compile(r"#\s*nosec\b(.*)")
+#: How pip-audit and what it stands on say that the service did not answer.
+_UNREACHED = re.compile(
+    r"could not connect|failed to (reach|connect)|connection ?error|connection (refused|reset)|"
+    r"max retries|timed? ?out|http ?error|ssl ?error|not redirecting",
+    re.IGNORECASE,
+)
 _IDS = re.compile(r":?\s*B\d+(\s*,\s*B\d+)*\s*$")
 
 
@@ -79,6 +85,8 @@ def judged(out: str, err: str, known: dict[str, str]) -> tuple[list[str], str]:
         packages = json.loads(out)["dependencies"]
     except (ValueError, KeyError):
         reason = (err.strip().splitlines() or ["no answer"])[-1]
+        if not _UNREACHED.search(err):
+            return [f"pip-audit: did not run ({reason})"], f"pip-audit: failed\n{err}"
         return [], f"pip-audit: NOT CHECKED, the vulnerability service did not answer ({reason})"
     looked_up = [package for package in packages if "skip_reason" not in package]
     if not looked_up:

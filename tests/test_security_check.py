@@ -68,8 +68,8 @@ def test_a_vulnerability_fails_unless_it_is_named(check: ModuleType) -> None:
 @pytest.mark.parametrize(
     "out, err",
     [
-        ("", "ERROR: Failed to reach the service\n"),
-        ("{}", ""),
+        ("", "ERROR:pip_audit._cli:Failed to reach the service: Read timed out.\n"),
+        ("", "requests.exceptions.ConnectionError: Max retries exceeded with url: /simple\n"),
         (json.dumps({"dependencies": [{"name": "c", "skip_reason": "no such"}]}), ""),
     ],
 )
@@ -79,3 +79,11 @@ def test_a_service_that_does_not_answer_is_told_and_fails_nothing(
     faults, notice = check.judged(out, err, {})
     assert faults == []
     assert notice.startswith("pip-audit: NOT CHECKED")
+
+
+@pytest.mark.parametrize(
+    "err", ["No module named pip_audit\n", "error: unrecognized arguments: --x\n", ""]
+)
+def test_a_check_that_did_not_run_is_a_fault(err: str, check: ModuleType) -> None:
+    faults, _ = check.judged("{}", err, {})
+    assert faults[0].startswith("pip-audit: did not run")

@@ -16,7 +16,7 @@ from magnostic.preprocess.colour import Colour
 from magnostic.recipe import Data
 from magnostic.splits.table import Parts
 from magnostic.stored import as_written, inside
-from magnostic.train import child, colours, device, fit
+from magnostic.train import child, colours, device, fit, memory
 from magnostic.train.inputs import Photographs
 
 
@@ -25,22 +25,19 @@ def reproduce_run(folder: Path, images: Images) -> list[str]:
 
     Raises RunFailed naming the children whose predictions differ in any bit.
     """
-    with as_written(folder):
-        return _reproduce_run(folder, images)
-
-
-def _reproduce_run(folder: Path, images: Images) -> list[str]:
     require_data_of(folder, images)
-    children = read_object(folder / "run.json").get("children", [{"path": "."}])
+    with as_written(folder):
+        children = read_object(folder / "run.json").get("children", [{"path": "."}])
+        places = {str(entry["path"]): inside(folder, entry["path"]) for entry in children}
     lines, differing = [], []
-    for entry in children:
-        place = inside(folder, entry["path"])
+    for name, place in places.items():
         stored = Predictions.read(place / "predictions.parquet").table
-        again = reproduce_child(place, images).table
+        with memory.told():
+            again = reproduce_child(place, images).table
         same = again.astype(stored.dtypes).equals(stored)
         outcome = "identical" if same else "DIFFERENT"
-        lines.append(f"{entry['path']}: {outcome} ({counted(len(stored), 'row')})")
-        differing += [] if same else [entry["path"]]
+        lines.append(f"{name}: {outcome} ({counted(len(stored), 'row')})")
+        differing += [] if same else [name]
     if differing:
         raise RunFailed(
             f"{folder}: predictions of {', '.join(differing)} are not reproduced; compare "
@@ -77,14 +74,15 @@ def reproduce_child(folder: Path, images: Images) -> Predictions:
     Equal to ``predictions.parquet`` to the last bit on the same kind of device. Raises SplitError
     if the images table lacks a photograph of the run's split, LeakError if the split leaks.
     """
-    model, spec = classifier.load(folder)
+    with as_written(folder):
+        model, spec = classifier.load(folder)
+        selection = read_selection(folder, images)
+        parts = splits.read_parts(folder, selection)
+        chosen = Colour.from_dict(spec.colour)
     model = model.to(device.torch_device())
-    selection = read_selection(folder, images)
-    parts = splits.read_parts(folder, selection)
     table = selection.table
     pixels = open_pixels(table, spec.size, spec.fit)
     device.threads()
-    chosen = Colour.from_dict(spec.colour)
     rows = pixels.rows(table["pixel_hash"])
     photographs = Photographs(pixels.array, rows, chosen, colours.describe(pixels, chosen.method))
     features_of = fit.pooled_features(model, spec, photographs)

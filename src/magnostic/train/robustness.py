@@ -35,7 +35,7 @@ from magnostic.progress import say
 from magnostic.recipe import HANDCRAFTED
 from magnostic.splits.table import Parts
 from magnostic.stored import as_written, inside
-from magnostic.train import child, colours, device, predict
+from magnostic.train import child, colours, device, memory, predict
 from magnostic.train.inputs import Photographs
 from magnostic.train.reproduce import read_selection, require_data_of
 
@@ -77,7 +77,8 @@ def measure_run(
     frames = []
     for folders in groups:
         say(f"{run.name}: {len(folders)} of {len(places)} models on shifted photographs")
-        frames += _predict(folders, images, shifts, severities)
+        with memory.told():
+            frames += _predict(folders, images, shifts, severities)
     table = pd.concat(frames, ignore_index=True)
     order = {name: i for i, name in enumerate(shifts)}
     table = table.sort_values("shift", key=lambda s: s.map(order), kind="stable", ignore_index=True)
@@ -147,13 +148,14 @@ def _predict(
     folders: Sequence[Path], images: Images, shifts: Sequence[str], severities: Sequence[float]
 ) -> list[pd.DataFrame]:
     """Test predictions of models that see alike, for every shift and severity."""
-    model, spec = classifier.load(folders[0])
-    heads = [model.head, *(classifier.load(folder)[0].head for folder in folders[1:])]
+    with as_written(folders[0]):
+        model, spec = classifier.load(folders[0])
+        heads = [model.head, *(classifier.load(folder)[0].head for folder in folders[1:])]
+        selection = read_selection(folders[0], images)
+        table, chosen = selection.table, Colour.from_dict(spec.colour)
+        y = targets(table, spec.task)
+        tests = [_test_part(splits.read_parts(folder, selection)) for folder in folders]
     model = model.to(device.torch_device())
-    selection = read_selection(folders[0], images)
-    table, chosen = selection.table, Colour.from_dict(spec.colour)
-    y = targets(table, spec.task)
-    tests = [_test_part(splits.read_parts(folder, selection)) for folder in folders]
     positions = pd.Index(table["image_id"]).get_indexer(
         pd.Index(pd.unique(pd.concat([parts.table["image_id"] for parts in tests])))
     )
