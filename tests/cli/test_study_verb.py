@@ -85,6 +85,9 @@ def test_the_record_of_a_study_that_was_changed(
         (("tabel2",), "did you mean 'table2'"),
         (("mine.yaml", "--only", "nothing"), "small-0-1, small-1-0"),
         (("mine.yaml", "--train.epochs", "3"), "no row"),
+        (("mine.yaml", "--dry-run"), "add that, or take --plan"),
+        (("mine.yaml", "--on", "slurm"), "submits nothing: add --dry-run"),
+        (("mine.yaml", "--on", "ray", "--plan"), "leave out --on ray"),
         (("mine.yaml", "--on-bad", "skip", "--taks", "label"), "did you mean 'task'"),
     ],
 )

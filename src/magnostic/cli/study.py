@@ -64,12 +64,12 @@ def study(
     from magnostic.study.expand import expand
 
     place = cluster.place(on, cpus, gpus, slurm=True)
-    if (on == cluster.SLURM) != dry_run:
-        raise BadInput(
-            "--on slurm goes with --dry-run: the script is printed, nothing is submitted"
-        )
+    if dry_run and on != cluster.SLURM:
+        raise BadInput("--dry-run prints a script for --on slurm: add that, or take --plan")
+    if on == cluster.SLURM and not dry_run:
+        raise BadInput("--on slurm submits nothing: add --dry-run, and the script is printed")
     if on != cluster.LOCAL and (plan or task is not None):
-        raise BadInput(f"--plan and --task compute in this process; leave --on {on}")
+        raise BadInput(f"--plan and --task compute in this process; leave out --on {on}")
     read, beside = schema.load(study)
     given = [*overrides, *([f"--data.on_bad={on_bad}"] if on_bad else [])]
     read = read.model_copy(update={"overrides": (*read.overrides, *given)})
