@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 
 from magnostic import recipe_file as recipes
 from magnostic.data import Images
-from magnostic.deploy import convert, load, parity, ready
+from magnostic.deploy import convert, engines, load, parity, ready
 from magnostic.deploy import export as deploy_export
 from magnostic.deploy.artefact import load_members
 from magnostic.deploy.decisions import Rules
@@ -174,6 +175,37 @@ def test_engines_by_name(
     assert "torch" in load(tiny_run).engine.name
     with pytest.raises(MissingExtra, match=r"magnostic\[export\]"):
         load(tiny_run, engine="openvino")
+
+
+@pytest.mark.parametrize(("asked", "threads"), [("3", 3), ("", 64)])
+def test_engines_have_the_threads_that_are_asked_for(
+    asked: str, threads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    monkeypatch.setattr("magnostic.processors.cores", lambda: 64)
+    found: list[int] = []
+
+    def session(_: str, options: Any, **__: object) -> Any:
+        found.append(options.intra_op_num_threads)
+        return SimpleNamespace(get_outputs=list)
+
+    def compile_model(_: str, __: str, settings: dict[str, Any]) -> Any:
+        found.append(settings["INFERENCE_NUM_THREADS"])
+        return SimpleNamespace(outputs=[])
+
+    monkeypatch.setattr(pytest.importorskip("onnxruntime"), "InferenceSession", session)
+    core = SimpleNamespace(compile_model=compile_model)
+    monkeypatch.setattr(pytest.importorskip("openvino"), "Core", lambda: core)
+    for engine in (engines.OnnxEngine, engines.OpenvinoEngine):
+        engine(tmp_path / "model", [0])
+    assert found == [threads, threads]
+
+
+def test_a_graph_of_other_outputs_is_named(tmp_path: Path) -> None:
+    engine = engines.Exported("made up", tmp_path / "model.onnx", [0])
+    engine.run = lambda _: {}  # type: ignore[method-assign]
+    with pytest.raises(WeightsError, match=rf"^{tmp_path / 'model.onnx'}: not as .*features_0"):
+        engine.compute(np.zeros((1, 8, 8, 3), np.uint8))
 
 
 def test_made_up_pictures_are_always_the_same() -> None:

@@ -110,6 +110,14 @@ def test_levels(tiny_run: Path) -> None:
         load(tiny_run, engine="torch", level=0.7)
 
 
+def test_rules_that_were_changed_are_named(tiny_run: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run, run)
+    (run / "calibration.json").write_text("{}")
+    with pytest.raises(WeightsError, match=rf"^{run / 'calibration.json'}: not as this version"):
+        load(run, engine="torch")
+
+
 def test_order_and_errors(
     predictor: Predictor, tiny_images: Images, bad_files: dict[Path, str], odd_but_good: Path
 ) -> None:

@@ -36,7 +36,7 @@ def test_what_openmp_does_not_understand_is_passed_over(
     asked: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", asked)
-    monkeypatch.setattr(device, "cores", lambda: 5)
+    monkeypatch.setattr("magnostic.processors.cores", lambda: 5)
     assert device.threads() == 5
 
 

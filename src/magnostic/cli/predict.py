@@ -70,14 +70,14 @@ def predict(
     predictor = load(run, engine=engine, level=level)
     introduce(predictor)
     with contextlib.ExitStack() as stack:
-        stream = None
+        stream, computes = None, ""
         if place.on != cluster.LOCAL:
             from magnostic.deploy import on_ray
 
             joined = on_ray.stream(place, run, engine, level, predictor, items)
-            stream = stack.enter_context(joined)
+            computes, stream = stack.enter_context(joined)
         summary = predict_to_file(
-            predictor, items, out, resume=resume, workers=workers, stream=stream
+            predictor, items, out, resume=resume, workers=workers, stream=stream, engine=computes
         )
     _report(summary)
     options.refuse_unread(summary.unread, summary.images, strict, out)

@@ -50,6 +50,7 @@ class About:
         size, fit: how a photograph becomes an input (:func:`magnostic.data.fit.fit_image`).
         calibration: content of ``calibration.json``; None where nothing was fitted.
         digest: hex digest of weights and rules, which tells two models apart.
+        place: folder of ``calibration.json``, for errors.
     """
 
     name: str
@@ -59,6 +60,7 @@ class About:
     fit: Fit
     calibration: Mapping[str, Any] | None
     digest: str
+    place: Path = Path()
 
 
 _ABOUT: Final = TypeAdapter(About)
@@ -93,6 +95,7 @@ def _together(run: Path, members: list[Member]) -> tuple[About, list[Member]]:
         fit=first.fit,
         calibration=read_calibration(rules),
         digest=digest(rules, [(m.folder, m.spec.backbone_file) for m in members]),
+        place=rules,
     )
     return about, members
 
@@ -134,7 +137,7 @@ def read_export(folder: Path) -> tuple[About, dict[str, Any]]:
                     raise WeightsError(
                         f"{path}: not the file that was exported and checked; export the run again"
                     )
-        told = _ABOUT.validate_python({**raw, "calibration": None, "digest": ""})
+        told = _ABOUT.validate_python({**raw, "calibration": None, "digest": "", "place": folder})
         if len(set(told.classes)) != len(told.classes) or len(told.classes) < 2:
             raise ValueError("classes: two or more different names")
         if not all(1 <= side <= LARGEST for side in sides(told.size)):

@@ -19,7 +19,7 @@ from magnostic.errors import BadInput, WeightsError
 from magnostic.evaluate import calibration as calibrate
 from magnostic.evaluate import conformal
 from magnostic.evaluate.collapse import places, summed
-from magnostic.stored import as_written
+from magnostic.stored import CALIBRATION, as_written
 
 LEVEL: Final = 0.9
 
@@ -51,15 +51,21 @@ class Rules:
 
     @staticmethod
     def of(
-        calibration: Mapping[str, Any] | None, classes: Sequence[str], level: float = LEVEL
+        calibration: Mapping[str, Any] | None,
+        classes: Sequence[str],
+        level: float = LEVEL,
+        place: Path = Path(),
     ) -> Rules:
         """The rules of a ``calibration.json``, with sets of this level for single images.
+
+        Args:
+            place: the folder that it lies in, for errors.
 
         Raises BadInput for a level that was not fitted, WeightsError for what are no such rules.
         """
         if calibration is None:
             return Rules(tuple(classes), level=level)
-        with as_written(Path("calibration.json"), WeightsError):
+        with as_written(place / CALIBRATION, WeightsError):
             return Rules._of(calibration, classes, level)
 
     @staticmethod

@@ -150,14 +150,16 @@ class Exported:
     """Base of the engines that run an exported graph.
 
     Args:
+        path: of the graph.
         sources: for each network, which of the outputs ``features_<k>`` its head sees.
     """
 
     batch_size = 32
     shares_cores = True
 
-    def __init__(self, name: str, sources: Sequence[int]) -> None:
+    def __init__(self, name: str, path: Path, sources: Sequence[int]) -> None:
         self.name = name
+        self._path = path
         self._sources = sources
 
     def run(self, pixels: Pixels) -> Outputs:
@@ -166,7 +168,7 @@ class Exported:
 
     def compute(self, pixels: Pixels) -> Computed:
         # The graph may be anybody's, and of other inputs and outputs than stand beside it.
-        with as_written(Path(self.name), WeightsError, "export the run again"):
+        with as_written(self._path, WeightsError, "export the run again"):
             return self._compute(pixels)
 
     def _compute(self, pixels: Pixels) -> Computed:
@@ -186,15 +188,15 @@ class OnnxEngine(Exported):
     """An exported ``model.onnx`` in ONNX Runtime on the CPU."""
 
     def __init__(self, path: Path, sources: Sequence[int], note: str = "") -> None:
-        super().__init__(f"onnx (ONNX Runtime, cpu{note})", sources)
+        super().__init__(f"onnx (ONNX Runtime, cpu{note})", path, sources)
         try:
             import onnxruntime
         except ImportError:
             raise MissingExtra("export", "onnxruntime") from None
-        from magnostic.processors import cores
+        from magnostic.processors import threads
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = cores()
+        options.intra_op_num_threads = threads()
         # Threads that wait actively would take the cores from decoding.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
@@ -217,17 +219,17 @@ class OpenvinoEngine(Exported):
     def __init__(
         self, path: Path, sources: Sequence[int], precision: str = "f32", note: str = ""
     ) -> None:
-        super().__init__(f"openvino (cpu{note})", sources)
+        super().__init__(f"openvino (cpu{note})", path, sources)
         try:
             import openvino
         except ImportError:
             raise MissingExtra("export", "openvino") from None
-        from magnostic.processors import cores
+        from magnostic.processors import threads
 
         core = openvino.Core()
         settings = {
             "INFERENCE_PRECISION_HINT": precision,
-            "INFERENCE_NUM_THREADS": cores(),
+            "INFERENCE_NUM_THREADS": threads(),
             "PERFORMANCE_HINT": "LATENCY",
         }
         try:
@@ -256,7 +258,7 @@ class TorchscriptEngine(Exported):
         from magnostic.train import device
 
         self._device = device.torch_device()
-        super().__init__(f"torchscript ({self._device.type}{note})", sources)
+        super().__init__(f"torchscript ({self._device.type}{note})", path, sources)
         self.shares_cores = self._device.type == "cpu"
         device.threads()
         if self.shares_cores:

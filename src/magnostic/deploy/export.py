@@ -98,7 +98,7 @@ def write(
 
     Raises OSError, too, where ``out`` is a folder that holds something.
     """
-    rules = Rules.of(about.calibration, about.classes)
+    rules = Rules.of(about.calibration, about.classes, place=about.place)
     graph = Graph(members, rules.temperature)
     source = "made-up pictures" if pixels is None else "photographs given"
     shown = parity.pictures(about.size) if pixels is None else pixels

@@ -112,7 +112,7 @@ class Predictor:
         self.about = about
         self.engine = engine
         self.references = tuple(references)
-        self.rules = Rules.of(about.calibration, about.classes, level)
+        self.rules = Rules.of(about.calibration, about.classes, level, about.place)
 
     @property
     def columns(self) -> list[str]:
@@ -191,7 +191,7 @@ class Predictor:
 
     def _told(self, batch: Batch) -> list[Told]:
         rows: list[Told] = [
-            Told({"error": e, "review": True, "reasons": "error"}) if isinstance(e, str)
+            Told(_without(e)) if isinstance(e, str)
             else Told({}, e)
             for e in batch.inputs
         ]  # fmt: skip
@@ -270,6 +270,15 @@ class Predictor:
             return np.full(len(computed.raw), np.nan, dtype=np.float32)
         mean: NDArray[np.float32] = np.mean(found, axis=0)
         return mean
+
+
+def unread(item: Item, error: str) -> Row:
+    """The row of a photograph without a prediction."""
+    return {**_head(item, 0), **_without(error)}
+
+
+def _without(error: str) -> Row:
+    return {"error": error, "review": True, "reasons": "error"}
 
 
 def _head(image: Any, n: int) -> Row:

@@ -78,6 +78,7 @@ def predict_to_file(
     resume: bool = False,
     workers: int = 0,
     stream: Stream | None = None,
+    engine: str = "",
 ) -> Summary:
     """Predict every item in order and write ``out``; patients' decisions beside it.
 
@@ -88,13 +89,16 @@ def predict_to_file(
         resume: go on with an interrupted prediction of the same model, options and photographs.
         workers: decoding threads; 0: one a core.
         stream: gives the rows of items in order; by default the predictor, in this process.
+        engine: name of what computes those rows; by default the predictor's.
 
     Raises BadInput for a name of another kind, a file that exists, or rows of something else.
     """
     check_format(out)
     check_workers(workers)
     with locked_file(out):
-        return _predict(predictor, items, out, resume, stream or _here(predictor, workers))
+        identity = _identity(predictor, items, engine or predictor.engine.name)
+        stream = stream or _here(predictor, workers)
+        return _predict(predictor, items, out, resume, stream, identity)
 
 
 def _here(predictor: Predictor, workers: int) -> Stream:
@@ -102,14 +106,19 @@ def _here(predictor: Predictor, workers: int) -> Stream:
 
 
 def _predict(
-    predictor: Predictor, items: Sequence[Item], out: Path, resume: bool, stream: Stream
+    predictor: Predictor,
+    items: Sequence[Item],
+    out: Path,
+    resume: bool,
+    stream: Stream,
+    identity: str,
 ) -> Summary:
     of_patients = out.with_stem(f"{out.stem}-patients")
     there = of_patients.exists() and any(i.ids and i.ids[_PATIENT] is not None for i in items)
     exists = f"{of_patients}: exists; choose another file (-o), or remove it"
     if there and not (resume and journal_of(out).exists()):
         raise BadInput(exists)
-    journal = Journal(out, _identity(predictor, items), resume=resume)
+    journal = Journal(out, identity, resume=resume)
     if there and journal.done < len(items):  # ours is written after the last row alone
         raise BadInput(exists)
     summary, patients = Summary(out, resumed=journal.done), Patients(predictor.rules)
@@ -143,9 +152,9 @@ def _check(row: Any, columns: Sequence[str]) -> None:
         raise TypeError("an id that is no text")
 
 
-def _identity(predictor: Predictor, items: Sequence[Item]) -> str:
+def _identity(predictor: Predictor, items: Sequence[Item], engine: str) -> str:
     digest = hashlib.blake2b(digest_size=16)
-    told = [__version__, predictor.about.digest, predictor.engine.name, predictor.rules.level]
+    told = [__version__, predictor.about.digest, engine, predictor.rules.level]
     digest.update(json.dumps(told).encode())
     for item in items:
         digest.update(repr((item.path, item.ids)).encode())

@@ -266,13 +266,15 @@ def _large() -> Iterator[None]:
             Image.MAX_IMAGE_PIXELS = before
 
 
+# Of what is odd in a file it logs a line each; without a handler they would go to the terminal.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
+
+
 def _tiff(path: Path) -> NDArray[np.uint8]:
     try:
         import tifffile
     except ImportError:
         raise MissingExtra("wsi", "tifffile") from None
-    # Of what is odd in a file it logs a line each; without a handler they would go to the terminal.
-    logging.getLogger("tifffile").addHandler(logging.NullHandler())
     try:
         with tifffile.TiffFile(os.fspath(path)) as file:
             page = file.pages.first

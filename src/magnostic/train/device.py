@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
 from collections.abc import Iterator
 from typing import Literal
 
@@ -13,9 +12,8 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from threadpoolctl import threadpool_limits
 
-from magnostic import heap
+from magnostic import heap, processors
 from magnostic.errors import RecipeError
-from magnostic.processors import cores
 
 Precision = Literal["bf16", "fp16", "fp32"]
 
@@ -43,21 +41,10 @@ def torch_device() -> torch.device:
 
 
 def threads() -> int:
-    """Set torch to one thread per core that this process may use, and return how many those are.
-
-    ``OMP_NUM_THREADS`` decides where it is set. Otherwise neither a core that the process is kept
-    from nor one beyond its container's quota counts: threads that take turns on a core wait for
-    each other at every step.
-    """
-    count = _asked_for(os.environ.get("OMP_NUM_THREADS", "")) or cores()
+    """Set torch to the threads of this process, and return how many those are."""
+    count = processors.threads()
     torch.set_num_threads(count)
     return count
-
-
-def _asked_for(text: str) -> int | None:
-    """The number in OpenMP's form, of whose nested levels (``4,2``) the first; None: not one."""
-    first = text.split(",")[0].strip()
-    return int(first) if first.isdecimal() and int(first) else None
 
 
 @functools.cache
