@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -204,6 +205,17 @@ def _browse(_: Opener, folder: Path, __: Path) -> None:
                 raise Wrong(f"the page {page} ended in {status}")
 
 
+def _carry_on(opener: Opener, folder: Path, _: Path) -> None:
+    call("study", opener.files.root / "carried.yaml", "--data", opener.images, "--out", folder)
+
+
+def _browse_studies(_: Opener, folder: Path, __: Path) -> None:
+    from magnostic.browse import find
+    from magnostic.browse.browser import Browser
+
+    Browser(find.check([folder.parent])).found()
+
+
 def _restore(_opener: Opener, folder: Path, _: Path) -> None:
     from magnostic.train import checkpoint
 
@@ -252,6 +264,7 @@ _STEPS: dict[str, tuple[Step, ...]] = {
     "run: predictions.parquet": (_verb("report", "audit"), _compare, _browse),
     "run: split.parquet": (_verb("report", "audit"),),
     "run: reference.parquet": (_predict,),
+    "study: study.json": (_carry_on, _verb("report"), _browse_studies),
     "checkpoint": (_restore,),
     "checkpoint: tensors": (_restore,),
     "progress of predict": (_resume,),
@@ -271,6 +284,11 @@ def make(root: Path) -> Files:
     run(probe, images, root / "run")
     run(recipe_file.load(Path("nishio2024-resnet50-subtype"), TUNED), images, root / "tuned")
     around(root, images)
+    small = root / "carried.yaml"
+    told = {"rows": [{"recipe": "probe-lite0"}], "overrides": COMMON}
+    small.write_text(json.dumps(told), encoding="utf-8")  # YAML, too
+    images_table = root / "tables" / "images.parquet"
+    call("study", small, "--data", images_table, "--out", root / "carried")
     return Files(root)
 
 
@@ -288,7 +306,7 @@ def around(root: Path, images: Any) -> None:
     from magnostic.train import checkpoint
 
     assert isinstance(images, Images)
-    folders = {folder for folder, _ in WHOLE.values()} - {"run", "tuned", "exported"}
+    folders = {folder for folder, _ in WHOLE.values()} - {"run", "tuned", "exported", "carried"}
     for name in sorted(folders):
         (root / name).mkdir(exist_ok=True)
     images.write(root / "tables" / "images.parquet")
@@ -325,8 +343,6 @@ def around(root: Path, images: Any) -> None:
                     identity, {})  # fmt: skip
     predictor = load(root / "run", engine="torch")
     items = listed([root / "tables" / "images.parquet"])
-    rows = [f'{{"identity": "{_identity(predictor, items)}"}}']
-    import json
-
+    rows = [f'{{"identity": "{_identity(predictor, items, predictor.engine.name)}"}}']
     rows += [json.dumps(row) for row in predictor.stream(items[:20])]
     (root / "progress" / ".out.csv.partial").write_text("\n".join(rows) + "\n", encoding="utf-8")

@@ -85,6 +85,7 @@ WHOLE: dict[str, tuple[str, str]] = {
     "run: predictions.parquet": ("run", "predictions.parquet"),
     "run: split.parquet": ("run", "**/split.parquet"),
     "run: reference.parquet": ("run", "final/reference.parquet"),
+    "study: study.json": ("carried", "study.json"),
     "checkpoint": ("checkpoint", "state.json"),
     "checkpoint: tensors": ("checkpoint", "*.safetensors"),
     "progress of predict": ("progress", ".out.csv.partial"),

@@ -17,14 +17,15 @@ from magnostic.errors import BadInput, MagnosticError, WeightsError
 from magnostic.files import read_object
 
 CALIBRATION: Final = "calibration.json"
-_ANEW: Final = "get it anew, or run the recipe again"
+#: What to do about a file of a run that is not as it was written.
+ANEW: Final = "get it anew, or run the recipe again"
 
 
 @contextlib.contextmanager
 def as_written(
     place: Path,
     error: type[BadInput] = BadInput,
-    then: str = _ANEW,
+    then: str = ANEW,
     passing: tuple[type[Exception], ...] = (),
 ) -> Iterator[None]:
     """Around reading what an earlier run wrote: what it cannot be made sense of is ``error``.
@@ -65,7 +66,7 @@ def inside(folder: Path, name: Any) -> Path:
     if ".." in parts or Path(*parts).is_absolute():
         raise BadInput(
             f"{folder}: one of its files names {str(name)[:200]!r}, which is no place inside "
-            f"it; {_ANEW}"
+            f"it; {ANEW}"
         )
     return folder / str(name)
 

@@ -67,7 +67,7 @@ def test_whole_files_of_every_kind_are_taken(whole: texts.Files, tmp_path: Path)
     opener = Opener(whole, tmp_path)
     with no_figures():
         for kind, (folder, _) in texts.WHOLE.items():
-            if kind.startswith("run: ") and kind != "run: model.json":
+            if kind.startswith(("run: ", "study: ")) and kind != "run: model.json":
                 continue
             path = whole.of(kind)[0]
             name = str(path.relative_to(whole.root / folder))

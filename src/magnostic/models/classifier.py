@@ -28,7 +28,7 @@ from magnostic.models import encoders, heads, tensors
 from magnostic.models import weights as weights_module
 from magnostic.models.encoders import Encoder, Features
 from magnostic.recipe import HANDCRAFTED, LARGEST_BATCH
-from magnostic.stored import brief
+from magnostic.stored import ANEW, brief
 
 _ENCODER: Final = "encoder."
 
@@ -142,7 +142,7 @@ def load(folder: Path) -> tuple[Classifier, Spec]:
     state: dict[str, Tensor] = {}
     for path in files:
         try:
-            state |= safetensors.torch.load_file(path)
+            state |= tensors.read(path)
         except (OSError, safetensors.SafetensorError) as error:
             raise _unfit(path, spec, error) from None
     try:
@@ -205,11 +205,12 @@ def _encoder(spec: Spec) -> Encoder:
 
 
 def _no_description(path: Path, error: Exception) -> WeightsError:
-    return WeightsError(f"{path}: not a model description ({brief(error)}); give a run folder")
+    return WeightsError(f"{path}: not a model description ({brief(error)}); {ANEW}")
 
 
 def _unfit(path: Path, spec: Spec, error: Exception) -> WeightsError:
-    return WeightsError(f"{path}: cannot be loaded into {spec.backbone} ({brief(error)})")
+    reason = brief(error)
+    return WeightsError(f"{path}: cannot be loaded into {spec.backbone} ({reason}); {ANEW}")
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
@@ -126,9 +125,9 @@ def _restored(
 ) -> tuple[Progress, dict[str, Tensor], dict[str, Any]]:
     progress = Progress(**state["progress"])
     tag = _tag(progress)
-    model.load_state_dict(safetensors.torch.load_file(folder / f"{tag}.model.safetensors"))
-    best = safetensors.torch.load_file(folder / f"{tag}.best.safetensors")
-    moments = safetensors.torch.load_file(folder / f"{tag}.optimizer.safetensors")
+    model.load_state_dict(tensors.read(folder / f"{tag}.model.safetensors"))
+    best = tensors.read(folder / f"{tag}.best.safetensors")
+    moments = tensors.read(folder / f"{tag}.optimizer.safetensors")
     weights = [p for group in optimizer.param_groups for p in group["params"]]
     parameters: dict[int, dict[str, Tensor]] = {}
     for name, tensor in moments.items():
@@ -143,7 +142,7 @@ def _restored(
         saved |= {name: group[name] for name in ("fused", "foreach") if name in group}
     optimizer.load_state_dict({"state": parameters, "param_groups": state["groups"]})
     if progress.step:
-        set_random_states(safetensors.torch.load_file(folder / f"{tag}.random.safetensors"))
+        set_random_states(tensors.read(folder / f"{tag}.random.safetensors"))
     return progress, best, state["scaler"]
 
 
