@@ -6,7 +6,6 @@ cluster, several at once (:mod:`magnostic.study.on_ray`).
 
 from __future__ import annotations
 
-import gc
 import traceback
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
@@ -28,6 +27,7 @@ from magnostic.stored import as_written
 from magnostic.study.expand import Entry
 from magnostic.study.place import RUNS, Placed, place
 from magnostic.study.schema import Study
+from magnostic.train import memory
 from magnostic.train.run import run
 
 #: What the jobs of an array leave beside study.json.
@@ -274,10 +274,8 @@ def carry_out(item: Placed, images: Images, out: Path, patience: float = 0.0) ->
 def _run(recipe: Recipe, images: Images, folder: Path, patience: float) -> None:
     try:
         run(recipe, images, folder, resume=True, patience=patience)
-    finally:  # networks of one run must not wait in memory for the next
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+    finally:
+        memory.free()
 
 
 def _as_begun(recipe: Recipe, folder: Path) -> Recipe:

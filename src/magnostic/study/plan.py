@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import gc
 import json
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from magnostic.study import measure
 from magnostic.study.expand import Entry
 from magnostic.study.place import place
 from magnostic.study.schema import Study
+from magnostic.train import memory
 from magnostic.train.experiment import Experiment, resolve
 from magnostic.train.run import prepare
 
@@ -113,7 +113,7 @@ class _Planner:
         except (MagnosticError, torch.OutOfMemoryError) as error:
             return told(status="unknown", steps=steps, note=str(error).splitlines()[0])
         finally:
-            gc.collect()
+            memory.free()
         return told(status="planned", steps=steps, seconds=seconds)
 
     def _split(self, recipe: Recipe) -> tuple[pd.DataFrame, list[str], list[Child]]:
