@@ -53,7 +53,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
         return out
 
     monkeypatch.setattr(execute_module, "run", fake)
-    monkeypatch.setattr(execute_module.gc, "collect", lambda: 0)  # a second each with torch
+    monkeypatch.setattr(execute_module.memory, "free", lambda: None)  # a second each with torch
     return done
 
 
