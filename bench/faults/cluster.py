@@ -108,7 +108,7 @@ def _compare(scratch: Path, study: Path, data: Path) -> list[Row]:
         predicted = _predictions(on, data, local, scratch)
     finally:
         cluster.shutdown()
-    tasks = {run for run, _ in attempts}
+    tasks, ended_alike = {run for run, _ in attempts}, _ends(told) == _ends(alone)
     again = sorted(run for run in tasks if sum(one == run for one, _ in attempts) > 1)
     print(f"lost with the second node: {', '.join(lost) or 'none'}")
     print(f"begun a second time: {', '.join(again) or 'none'}")
@@ -117,8 +117,7 @@ def _compare(scratch: Path, study: Path, data: Path) -> list[Row]:
         Row("tasks", len(tasks), ""),
         Row("lost with the node", len(lost), "", "at least 1", bool(lost)),
         Row("redone", len(again), "", "the lost ones", again == sorted(lost)),
-        Row("ends of the runs equal the local ones", _ends(told) == _ends(alone), "", "1",
-            _ends(told) == _ends(alone)),
+        Row("ends of the runs equal the local ones", ended_alike, "", "1", ended_alike),
         Row("files compared", sum(p.is_file() for p in local.rglob("*")), ""),
         Row("files that differ from the local study", len(wrong), "", "0", not wrong),
         *predicted,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,11 @@ def write(
         pq.write_table(pa.Table.from_arrays(arrays, schema=schema), temporary)
 
 
+def repeated(names: Iterable[str]) -> dict[str, int]:
+    """Names that stand more than once, in their order, and how often."""
+    return {name: times for name, times in Counter(names).items() if times > 1}
+
+
 def read(path: Path, columns: tuple[Column, ...], what: str) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The table and its metadata; TableError with the next step if it is not such a table."""
     try:
@@ -80,9 +85,8 @@ def read(path: Path, columns: tuple[Column, ...], what: str) -> tuple[pd.DataFra
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise TableError(f"{path}: not a readable Parquet file ({reason}); make it anew") from None
     names = table.column_names
-    twice = sorted(name for name, times in Counter(names).items() if times > 1)
-    if twice:
-        raise TableError(f"{path}: column {twice[0]!r} stands twice; make it anew")
+    for name in sorted(repeated(names)):
+        raise TableError(f"{path}: column {name!r} stands twice; make it anew")
     for column in columns:
         if column.name in names:
             table = _typed(table, column, path)

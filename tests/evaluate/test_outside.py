@@ -193,6 +193,11 @@ def test_repeated_columns_are_refused_at_once(times: int, tmp_path: Path) -> Non
         named.load(path)
 
 
+def test_columns_without_a_name_may_be_several(tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text("image_id,y_pred,,\na,B,,\n")
+    assert [*named.load(tmp_path / "table.csv")["y_pred"]] == ["B"]
+
+
 def test_lists_of_training_images(images: Images, tmp_path: Path) -> None:
     names = images.table["path"].map(lambda p: Path(p).name).tolist()[:3]
     (tmp_path / "train.txt").write_text("# ours\n" + "\n".join(names) + "\n\n")

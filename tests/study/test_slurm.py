@@ -20,11 +20,6 @@ FAKES = {
     "srun": 'echo "$SRUN_CPUS_PER_TASK" >> "$CORES"; test -z "$ENDS" || exit "$ENDS"; exec "$@"',
     "scontrol": 'echo "$@" >> "$SAID"',
 }
-#: Read by Python at its start: reports without the files of their figures, half of their time.
-NO_FIGURES = """
-from matplotlib.figure import Figure
-Figure.savefig = lambda self, target, format, **more: format == "svg" or open(target, "wb").close()
-"""
 
 
 class Slurm:
@@ -36,12 +31,10 @@ class Slurm:
         for name, body in FAKES.items():
             (folder / name).write_text(f"#!/usr/bin/env bash\n{body}\n")
             (folder / name).chmod(0o755)
-        (folder / "sitecustomize.py").write_text(NO_FIGURES)
         self._environment = {
             **os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "JOBS": str(self._jobs),
             "SAID": str(self._said), "SLURM_CPUS_PER_TASK": "1", "SLURM_ARRAY_JOB_ID": "77",
             "SLURM_JOB_ID": "78", "CORES": str(self._cores),
-            "PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]),
         }  # fmt: skip
 
     def submit(self, text: str) -> list[str]:
@@ -100,6 +93,7 @@ def test_a_job_whose_time_was_up_is_queued_again(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_figures")
 def test_the_jobs_carry_out_the_study(
     slurm: Slurm,
     write_study: WriteStudy,

@@ -17,18 +17,11 @@ from magnostic.cli import main
 
 WriteStudy = Callable[[str], Path]
 PATIENCE = 120.0
-#: The command, without the files of its reports' figures, which are half of its time.
-CODE = """
-from matplotlib.figure import Figure
-Figure.savefig = lambda self, target, format, **more: format == "svg" or open(target, "wb").close()
-from magnostic.cli import main
-main()
-"""
 
 
 def start(study: Path, data: Path, out: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", CODE, "study", study, "--data", data, "--out", out],
+        [sys.executable, "-m", "magnostic", "study", study, "--data", data, "--out", out],
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
@@ -62,7 +55,7 @@ def snapshot(folder: Path) -> dict[str, int]:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("no_page")  # of the uninterrupted study, in this process
+@pytest.mark.usefixtures("no_figures", "no_page")  # of other processes, and of this one
 def test_sigint_and_sigkill_lose_nothing_that_was_done(
     write_study: WriteStudy,
     tiny_breakhis: Path,

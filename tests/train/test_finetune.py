@@ -285,10 +285,10 @@ def test_a_checkpoint_that_cannot_be_read_now_is_not_called_damaged(
     layer, optimizer = trained(1.0)
     checkpoint.save(tmp_path, layer, {}, optimizer, Progress(1), "this", {})
 
-    def broken(path: Path) -> object:
+    def broken(path: Path, _: str) -> object:
         raise OSError(5, "Input/output error", str(path))
 
-    monkeypatch.setattr("safetensors.torch.load_file", broken)
+    monkeypatch.setattr("safetensors.safe_open", broken)
     with pytest.raises(RunFailed, match=r"epoch0001\.model.*cannot be read \(Input/output error\)"):
         checkpoint.restore(tmp_path, *trained(5.0), "this")
 

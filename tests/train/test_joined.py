@@ -175,20 +175,28 @@ def test_a_follower_without_memory_says_so_without_a_traceback(
     assert "Traceback" not in capsys.readouterr().err
 
 
-def test_a_follower_says_that_it_lost_its_connection(
-    job: Job, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("error", "said", "shown"),
+    [
+        (
+            RuntimeError("[gloo/pair.cc] Timed out"),
+            "lost its connection ([gloo/pair.cc] Timed out)",
+            False,
+        ),
+        (ValueError("a bug"), "failed: a bug", True),
+    ],
+)
+def test_a_follower_says_why_it_ends_and_shows_a_fault_of_ours_in_full(
+    error: Exception,
+    said: str,
+    shown: bool,
+    job: Job,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    _follows(job, monkeypatch, _raise(RuntimeError("[gloo/pair.cc] Timed out")))
-    assert job.sent == ["lost its connection ([gloo/pair.cc] Timed out)"]
-    assert "Traceback" not in capsys.readouterr().err
-
-
-def test_a_fault_of_ours_in_a_follower_is_shown_in_full(
-    job: Job, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    _follows(job, monkeypatch, _raise(ValueError("a bug")))
-    assert job.sent == ["failed: a bug"]
-    assert "Traceback" in capsys.readouterr().err
+    _follows(job, monkeypatch, _raise(error))
+    assert job.sent == [said]
+    assert ("Traceback" in capsys.readouterr().err) is shown
 
 
 def test_a_follower_gives_back_memory_after_each_call(

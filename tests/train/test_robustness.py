@@ -144,3 +144,11 @@ def test_the_verb_goes_on_where_it_stopped_in_a_study(
     assert [path.stat().st_mtime_ns for path in stored] == before
     assert "report:" in capsys.readouterr().out
     assert "Robustness" in (study / "report.html").read_text()
+
+
+@pytest.mark.parametrize("told", ["{}", '{"shifts": 3}', '{"shifts": [], "severities": []}'])
+def test_a_result_that_was_changed(told: str, tmp_path: Path) -> None:
+    write_json(tmp_path / "run.json", {"protocol": "patient"})
+    (tmp_path / "robustness.json").write_text(told)
+    with pytest.raises(BadInput, match=r"robustness\.json: not as this version .* measured again"):
+        is_measured(tmp_path, ["jpeg"], [1.0], [])

@@ -97,11 +97,11 @@ def _tidy_end() -> Iterator[list[int]]:
         raise _Interrupted
 
     main_thread = threading.current_thread() is threading.main_thread()
-    before = {n: signal.getsignal(n) for n in stopping.numbers() if main_thread}
+    usual = (signal.SIG_DFL, signal.default_int_handler)
     ours = {
         n: handler
-        for n, handler in before.items()
-        if handler in (signal.SIG_DFL, signal.default_int_handler)
+        for n in stopping.numbers()
+        if main_thread and (handler := signal.getsignal(n)) in usual
     }
     for number in ours:
         signal.signal(number, end)

@@ -25,6 +25,7 @@ from magnostic.data.images import GIVEN, BadFile, Images
 from magnostic.data.known import Scanned
 from magnostic.data.scan import Scanner
 from magnostic.errors import DataError, did_you_mean
+from magnostic.tables import repeated
 
 REQUIRED: Final = ("path", "label")
 OPTIONAL: Final = (
@@ -126,11 +127,10 @@ def _places(
     """Our column -> its place in the file."""
     if not any(header):
         raise DataError(f"{source}: empty; expected a header with {_named(required)}")
-    for name in header:
-        if name and header.count(name) > 1:
-            raise DataError(
-                f"{source}: column {name!r} stands twice in the header; rename or remove one"
-            )
+    for name in repeated(filter(None, header)):
+        raise DataError(
+            f"{source}: column {name!r} stands twice in the header; rename or remove one"
+        )
     found = ", ".join(filter(None, header))
     for ours, theirs in columns.items():
         if ours not in _KNOWN:

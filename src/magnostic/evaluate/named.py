@@ -7,9 +7,7 @@ whole path, else by the file's name or stem where only one image has it.
 from __future__ import annotations
 
 import csv
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from operator import itemgetter
 from pathlib import Path, PurePath
 from typing import Final
 
@@ -22,6 +20,7 @@ from numpy.typing import NDArray
 from magnostic.csv_text import plain
 from magnostic.data.images import Images
 from magnostic.errors import TableError, did_you_mean
+from magnostic.tables import repeated
 
 #: Columns that may name images, the first that is there.
 COLUMNS: Final = ("image_id", "path", "file", "filename")
@@ -48,7 +47,9 @@ def load(path: Path) -> pd.DataFrame:
     """A CSV or Parquet table with one row at least, index 0..n-1."""
     try:
         if path.suffix.lower() in (".parquet", ".pq"):
-            frame = pq.read_table(path).to_pandas()
+            found = pq.read_table(path)
+            _refuse_repeated(path, found.column_names)
+            frame = found.to_pandas()
         else:
             _refuse_repeated(path, _header(path))  # pandas would rename them, in quadratic time
             words = dict.fromkeys(_WORDS, "str")
@@ -64,7 +65,6 @@ def load(path: Path) -> pd.DataFrame:
         ) from None
     if frame.empty:
         raise TableError(f"{path}: no row; give a row for each predicted image")
-    _refuse_repeated(path, frame.columns)
     table: pd.DataFrame = frame.reset_index(drop=True)
     return table
 
@@ -75,8 +75,7 @@ def _header(path: Path) -> list[str]:
 
 
 def _refuse_repeated(path: Path, columns: Iterable[str]) -> None:
-    name, times = max(Counter(columns).items(), key=itemgetter(1), default=("", 0))
-    if times > 1:
+    for name, times in repeated(filter(None, columns)).items():  # spreadsheets leave empty ones
         raise TableError(
             f"{path}: column {name!r} stands {times} times; rename or remove the others"
         )

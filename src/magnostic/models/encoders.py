@@ -17,6 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from magnostic.errors import RecipeError, WeightsError
 from magnostic.models import handcrafted
 from magnostic.models.depthwise import with_fast_gradients
+from magnostic.recipe import Finetune
 
 Features = Literal["pooled", "multi-level", "token+mean"]
 #: Part of the key of kept features: to be raised when the same weights and photograph would give
@@ -152,6 +153,15 @@ class Network(Encoder):
         for module in self._frozen:
             module.eval()
         return self
+
+
+def freeze(encoder: Encoder, train: Finetune) -> None:
+    """Keep what fine-tuning by this recipe keeps of a network; RecipeError where it has no such."""
+    if isinstance(encoder, Network):
+        if train.trainable != "all":
+            encoder.freeze_all_but(train.trainable)
+        if train.freeze_batch_norm:
+            encoder.freeze_batch_norm()
 
 
 class Handcrafted(Encoder):

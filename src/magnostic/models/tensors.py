@@ -27,7 +27,7 @@ def write(path: Path, tensors: Mapping[str, Tensor]) -> None:
     size = sum(t.numel() * t.element_size() for t in ready.values())
     try:
         with whole_file(path, size=size) as temporary:
-            safetensors.torch.save_file(ready, temporary, {_DIGEST: _sha256(ready)})
+            safetensors.torch.save_file(ready, temporary, {_DIGEST: digest(ready)})
     except (safetensors.SafetensorError, OSError) as error:
         if any(f"os error {number}" in str(error) for number in FULL):
             raise DiskFull(full(path, size)) from None
@@ -42,27 +42,19 @@ def read(path: Path) -> dict[str, Tensor]:
     Raises OSError, or SafetensorError for a file that is none or not what :func:`write` wrote;
     files of others, which bear no digest of ours, are read as they are.
     """
-    found: dict[str, Tensor] = safetensors.torch.load_file(path)
     with safetensors.safe_open(path, "pt") as file:
+        found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
         noted = (file.metadata() or {}).get(_DIGEST)
-    if noted is not None and noted != _sha256(found):
+    if noted is not None and noted != digest(found):
         raise safetensors.SafetensorError("its values are not those that were written: damaged")
     return found
 
 
-def _sha256(tensors: Mapping[str, Tensor]) -> str:
+def digest(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of names, types, shapes and values in the order of the names, hex."""
     found = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name]
         found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        found.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return found.hexdigest()
-
-
-def digest(tensors: Mapping[str, Tensor]) -> str:
-    """BLAKE2b-128 of names and values, hex."""
-    found = hashlib.blake2b(digest_size=16)
-    for name, tensor in tensors.items():
-        found.update(name.encode())
         found.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return found.hexdigest()

@@ -25,7 +25,7 @@ from magnostic.data.fit import fit_image
 from magnostic.data.scan import Unusable, decode
 from magnostic.errors import DataError, RunFailed
 from magnostic.models import handcrafted, heads, weights
-from magnostic.models.encoders import Network
+from magnostic.models.encoders import Network, freeze
 from magnostic.preprocess import colour
 from magnostic.preprocess.colour import Colour
 from magnostic.preprocess.zscore import IMAGENET
@@ -195,8 +195,8 @@ def _network(recipe: Recipe) -> Network:
             parameter.fill_(1.0 if parameter.dim() == 1 and name.endswith("weight") else mean)
         for name, buffer in encoder.named_buffers():
             buffer.fill_(1 if name.endswith(("running_var", "std")) else 0)
-    if isinstance(recipe.train, Finetune) and recipe.train.trainable != "all":
-        encoder.freeze_all_but(recipe.train.trainable)
+    if isinstance(recipe.train, Finetune):
+        freeze(encoder, recipe.train)
     return encoder
 
 

@@ -153,7 +153,9 @@ class _Planner:
                 model.features,
                 train.precision,
                 train.batch_size,
-                (train.trainable, train.optimizer) if isinstance(train, Finetune) else None,
+                (train.trainable, train.freeze_batch_norm, train.optimizer)
+                if isinstance(train, Finetune)
+                else None,
             ),
             lambda: measure.backbone(recipe, photos),
         )

@@ -18,7 +18,7 @@ from magnostic.errors import SplitError
 from magnostic.files import write_text
 from magnostic.models import heads
 from magnostic.models.classifier import Classifier, Spec
-from magnostic.models.encoders import Network
+from magnostic.models.encoders import freeze
 from magnostic.preprocess import zscore
 from magnostic.preprocess.balance import (
     Samples,
@@ -128,10 +128,7 @@ def _fit_finetune(experiment: Experiment, parts: Parts, train: Finetune, folder:
     ready = _prepare(experiment, samples.used, val.rows)
     job = _job(experiment, parts, train, ready.photographs, experiment.y_index, samples, val)
     encoder = experiment.encoder(ready.stats)
-    if isinstance(encoder, Network) and train.trainable != "all":
-        encoder.freeze_all_but(train.trainable)
-    if isinstance(encoder, Network) and train.freeze_batch_norm:
-        encoder.freeze_batch_norm()
+    freeze(encoder, train)
     torch.manual_seed(recipe.seed)
     head = nn.Linear(encoder.width, len(experiment.classes))
     model = finetune(Classifier(encoder, head, recipe.model.dropout), job, folder)

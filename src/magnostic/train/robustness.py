@@ -98,13 +98,15 @@ def is_measured(
     if not (run / RESULT).is_file():
         return False
     shifts, severities = _checked(shifts, severities)
-    found = read_object(run / RESULT)
-    wanted = {str(entry["protocol"]) for _, entry in _places(run, protocols)}
-    return (list(found["shifts"]), found["severities"], set(found["protocols"])) == (
-        sorted(shifts),  # JSON is written with sorted keys
-        severities,
-        wanted,
-    )
+    with as_written(run):
+        wanted = {str(entry["protocol"]) for _, entry in _places(run, protocols)}
+    with as_written(run / RESULT, then="remove it, and it is measured again"):
+        found = read_object(run / RESULT)
+        return (list(found["shifts"]), found["severities"], set(found["protocols"])) == (
+            sorted(shifts),  # JSON is written with sorted keys
+            severities,
+            wanted,
+        )
 
 
 def _checked(shifts: Sequence[str], severities: Sequence[float]) -> tuple[list[str], list[float]]:
