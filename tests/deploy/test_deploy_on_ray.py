@@ -162,7 +162,7 @@ def test_rows_of_other_engines_are_not_mixed(
     predictor: Predictor, tiny_breakhis: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def remote(_: object) -> Any:
-        given = SimpleNamespace(remote=lambda *_: "torch (cuda, bf16)")
+        given = SimpleNamespace(remote=lambda *_: "torch (another, fp32)")
         return SimpleNamespace(options=lambda **_: given)
 
     ray = SimpleNamespace(remote=remote, get=lambda told: told)
@@ -178,7 +178,7 @@ def test_rows_of_other_engines_are_not_mixed(
             return name
 
     assert engine(0) == predictor.engine.name
-    assert engine(1) == "torch (cuda, bf16)"
+    assert engine(1) == "torch (another, fp32)"
     out = tmp_path / "out.csv"
     with pytest.raises(KeyboardInterrupt):
         predict_to_file(predictor, items, out, stream=_interrupt)

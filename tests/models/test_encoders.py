@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from timm.layers import DropPath
 from torch import nn
 from torch.nn import functional
 
@@ -98,6 +99,25 @@ def test_only_the_last_layer_groups_are_trained(last: int) -> None:
         convolutions = {n.rsplit(".", 1)[0] for n in trained if n.startswith("features")}
         assert len(convolutions) == last - 1, "the fully connected layers are the last group"
         assert any(n.startswith("pre_logits") for n in trained)
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "kind"),
+    [("vgg11", {"drop_rate": 0.5}, nn.Dropout), ("test_vit", {"drop_path_rate": 0.2}, DropPath)],
+)
+def test_trained_layers_drop_as_they_do_when_all_are_trained(
+    name: str, args: dict[str, float], kind: type[nn.Module]
+) -> None:
+    encoder = Network(weights.build(name, None, args), MEAN, STD)
+
+    def dropping() -> int:
+        encoder.train()
+        return sum(isinstance(m, kind) and m.training for m in encoder.modules())
+
+    encoder.freeze_all_but(1)
+    assert dropping() == 2
+    encoder.freeze_all_but(0)
+    assert dropping() == 0
 
 
 def test_frozen_batch_normalization_keeps_its_statistics() -> None:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from magnostic.data.images import targets
 from magnostic.errors import SplitError
+from magnostic.preprocess.balance import oversample
 from magnostic.splits import apply_policies, make, parts
 from magnostic.splits.balance import deal_images
 
@@ -20,6 +21,23 @@ def test_the_papers_sizes(whole, make_recipe) -> None:
     assert made.table["part"].value_counts().to_dict() == {"train": 4152, "test": 2373, "val": 1384}
     train = y[made.table["part"] != "test"]
     assert (train == "DC").sum() not in (2415, 2416)  # which only a stratified draw has
+
+
+@pytest.mark.parametrize(("seed", "majority"), [(0, None), (39, 2404)])
+def test_the_papers_copies(whole, make_recipe, seed: int, majority: int | None) -> None:
+    """Seed 39 draws as many of the largest type as the paper did: 8 x 2,404 = 19,232."""
+    recipe = make_recipe(policy="keep", protocols="random", folds=1, stratify=False)
+    recipe = recipe.model_copy(update={"seed": seed})
+    selection = apply_policies(whole, recipe.data)
+    y = targets(selection.table, "subtype")
+    made = parts(make(selection, recipe, y), selection, y, "random", 0, 0)
+    kept = np.flatnonzero(made.table["part"] != "test")
+    classes = np.unique(y, return_inverse=True)[1]
+    samples = oversample(kept, classes[kept], np.random.default_rng(seed))
+    largest = int((y.iloc[kept] == "DC").sum())
+    assert np.bincount(classes[samples.rows]).tolist() == [largest] * 8
+    if majority is not None:
+        assert (largest, len(samples)) == (majority, 19_232)
 
 
 @pytest.mark.parametrize("policy", ["keep", "together"])

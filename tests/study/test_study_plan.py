@@ -20,6 +20,7 @@ from magnostic.study import measure, schema
 from magnostic.study.execute import execute
 from magnostic.study.expand import expand
 from magnostic.study.plan import Planned, plan
+from magnostic.train import device
 
 WriteStudy = Callable[[str], Path]
 
@@ -135,15 +136,17 @@ def test_every_kind_of_backbone_is_timed(backbone: str, method: str) -> None:
 )
 def test_networks_without_weights_compute_finite_numbers(name: str) -> None:
     made = recipe(name)
-    network = measure._network(made)
+    network, where = measure._network(made), device.torch_device()
     assert all(p.device.type != "meta" for p in (*network.parameters(), *network.buffers()))
     size = timm.get_pretrained_cfg(name).input_size[-1]
+    photo = torch.zeros(1, size, size, 3, dtype=torch.uint8, device=where)
     with torch.inference_mode():
-        assert torch.isfinite(network(torch.zeros(1, size, size, 3, dtype=torch.uint8))).all()
+        assert torch.isfinite(network(photo)).all()
 
 
 def test_a_network_larger_than_memory_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure.os, "sysconf", lambda _: 1000)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     photos = np.zeros((2, 64, 64, 3), np.uint8)
     with pytest.raises(RunFailed, match="test_resnet needs about 0 GiB"):
         measure.backbone(recipe("test_resnet", "finetune"), photos)

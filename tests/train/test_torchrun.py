@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "bench" / "faults"))
 
@@ -40,6 +41,11 @@ def _start(processes: int, data: Path, out: Path, *more: str) -> subprocess.Pope
     )
 
 
+def _require_devices(processes: int) -> None:
+    if 0 < torch.cuda.device_count() < processes:
+        pytest.skip(f"{processes} processes take as many GPUs; this machine has fewer")
+
+
 def _alone(images: Images, out: Path, *more: str) -> None:
     """The same in this process, which has torch loaded already."""
     run(recipes.load(CONF, [*SETTINGS, *more]), images, out)
@@ -55,6 +61,7 @@ def test_three_processes_train_as_one(
     tiny_breakhis: Path, tiny_images: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With all that is drawn for a batch, of which the last leaves a process without a share."""
+    _require_devices(3)
     more = ["--model.dropout=0.3", "--model.args={drop_path_rate: 0.2}", "--augment.flips=true"]
     more += ["--balance.method=none", "--train.batch_size=11", "--train.epochs=2"]
     process = _start(3, tiny_breakhis, tmp_path / "3", *more)
@@ -75,6 +82,7 @@ def test_three_processes_train_as_one(
 def test_a_killed_process_ends_the_job_and_one_goes_on(
     tiny_breakhis: Path, tiny_images: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    _require_devices(2)
     out, whole = tmp_path / "run", tmp_path / "whole"
     process = _start(2, tiny_breakhis, out, "--train.epochs=2000")
     resumed = None

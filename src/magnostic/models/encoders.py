@@ -138,10 +138,11 @@ class Network(Encoder):
         trained = {name for group in ordered[len(ordered) - last :] for name in group}
         for name, parameter in self.backbone.named_parameters():
             parameter.requires_grad_(name in trained)
+        # What has no weights of its own drops as the layers around it ask, so it is not frozen.
         self._frozen = [
             module
             for module in self.backbone.modules()
-            if not any(p.requires_grad for p in module.parameters())
+            if (weights := [*module.parameters()]) and not any(p.requires_grad for p in weights)
         ]
 
     def freeze_batch_norm(self) -> None:
