@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from magnostic import cli
 from magnostic.cli import main
@@ -113,6 +114,23 @@ def test_weights_that_cannot_be_had_offline(call: Call, tree: Path, tmp_path: Pa
         "model.weights none",
     )
     assert not (tmp_path / "run").exists()
+
+
+def test_a_reference_photograph_that_cannot_be_used(call: Call, tree: Path, tmp_path: Path) -> None:
+    out, text, blank = tmp_path / "run", tmp_path / "text.png", tmp_path / "blank.png"
+    text.write_text("not a picture")
+    Image.new("RGB", (40, 32), "white").save(blank)
+
+    def with_reference(path: Path) -> tuple[int, str]:
+        colour = ("--preprocess.colour=macenko", f"--preprocess.reference={path}")
+        return train(call, tree, out, "--preprocess.size=32", *colour)
+
+    nowhere = tmp_path / "nowhere.png"
+    expect(with_reference(nowhere), f"preprocess.reference {nowhere}: missing", "give train")
+    expect(with_reference(tmp_path), f"preprocess.reference {tmp_path}: ", "give train")
+    expect(with_reference(text), f"preprocess.reference {text}: ", "give train")
+    expect(with_reference(blank), "preprocess.reference blank.png: too pale", "another photograph")
+    assert not out.exists()
 
 
 def test_a_run_folder_in_use(call: Call, tree: Path, tmp_path: Path) -> None:

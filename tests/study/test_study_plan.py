@@ -17,7 +17,7 @@ from magnostic.models import hub
 from magnostic.recipe import Recipe
 from magnostic.splits.table import Parts
 from magnostic.study import measure, schema
-from magnostic.study.execute import execute
+from magnostic.study.execute import carry_out_one, execute
 from magnostic.study.expand import expand
 from magnostic.study.plan import Planned, plan
 from magnostic.train import device
@@ -67,6 +67,20 @@ rows:
     assert slow.steps == steps
     done = planned(path, tiny, out)[1]
     assert (done.status, done.seconds) == ("done", 0.0)
+
+
+def test_a_missing_reference_photograph_is_known_before_the_runs(
+    write_study: WriteStudy, tiny: Images, tmp_path: Path
+) -> None:
+    missing, out = tmp_path / "nowhere.png", tmp_path / "out"
+    row = f"{{recipe: quick.yaml, set: {{preprocess: {{colour: macenko, reference: {missing}}}}}}}"
+    path = write_study(f"rows: [{row}]")
+    (line,) = planned(path, tiny, out)
+    assert (line.status, line.seconds) == ("refused", None)
+    assert f"preprocess.reference {missing}: missing" in line.note
+    study, beside = schema.load(path)
+    assert carry_out_one(expand(study, beside), 1, tiny, out) == ("failed", line.note)
+    assert not out.exists()
 
 
 def test_features_that_runs_share_are_counted_once(

@@ -14,14 +14,14 @@ import pandas as pd
 import torch
 
 from magnostic.data.images import Images
-from magnostic.errors import DataError, MagnosticError, SplitError, TableError
+from magnostic.errors import DataError, MagnosticError, RecipeError, SplitError, TableError
 from magnostic.progress import track
-from magnostic.recipe import HANDCRAFTED, Finetune, Probe, Recipe
+from magnostic.recipe import HANDCRAFTED, Finetune, Preprocess, Probe, Recipe
 from magnostic.study import measure
 from magnostic.study.expand import Entry
 from magnostic.study.place import place
 from magnostic.study.schema import Study
-from magnostic.train import memory
+from magnostic.train import colours, memory
 from magnostic.train.experiment import Experiment, resolve
 from magnostic.train.run import prepare
 
@@ -97,8 +97,9 @@ class _Planner:
     def line(self, entry: Entry) -> Planned:
         try:
             recipe = resolve(entry.recipe)
+            self._require_reference(recipe.preprocess)
             table, names, children = self._split(recipe)
-        except (SplitError, DataError, TableError) as error:
+        except (SplitError, DataError, TableError, RecipeError) as error:
             return Planned(entry, "refused", note=str(error))
         except MagnosticError as error:
             return Planned(entry, "unknown", note=str(error))
@@ -115,6 +116,10 @@ class _Planner:
         finally:
             memory.free()
         return told(status="planned", steps=steps, seconds=seconds)
+
+    def _require_reference(self, preprocess: Preprocess) -> None:
+        key = ("reference", preprocess.model_dump_json())
+        self._once(key, lambda: colours.require_reference(preprocess))
 
     def _split(self, recipe: Recipe) -> tuple[pd.DataFrame, list[str], list[Child]]:
         """Photographs, classes and folds, checked as a run checks them before it starts."""

@@ -85,6 +85,12 @@ def reference(pixels: Pixels, method: colour.Method, rows: NDArray[np.intp]) -> 
     return int(usable[colour.choose_from(describe(pixels, "reinhard")[rows[usable]])])
 
 
+def require_reference(preprocess: Preprocess) -> None:
+    """Raise what :func:`from_file` raises where the recipe names a file that it cannot use."""
+    if preprocess.reference != "train":
+        from_file(preprocess)
+
+
 def from_file(preprocess: Preprocess) -> Colour:
     """The change of colour to a reference that is a file.
 

@@ -27,6 +27,7 @@ from magnostic.train import (
     calibrate,
     checkpoint,
     child,
+    colours,
     controls,
     device,
     drops,
@@ -68,7 +69,8 @@ def run(
         patience: seconds to wait for a process that is still at work in the folder.
 
     Raises:
-        BadInput: a folder in use, a protocol or task that the data cannot bear, missing weights.
+        BadInput: a folder in use, a protocol or task that the data cannot bear, missing weights
+            or reference photograph.
         RunFailed: training diverged, the disk is full, or memory ran out.
     """
     ranks.require_connected()
@@ -76,6 +78,7 @@ def run(
     drops.require_shared(recipe, ranks.current().size)
     device.threads()
     experiment = Experiment(recipe, images, load_source(recipe))
+    colours.require_reference(recipe.preprocess)
     folds, jobs, prepared = prepare(experiment)  # before the first hour of training, not after it
     if out.exists() and not out.is_dir():
         raise BadInput(f"{out}: is a file; give a folder for the run (--out)")
