@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,58 @@ def test_paper_gap_stands_beside_the_row_that_repeats_it(study: Study) -> None:
     assert table is not None
     assert {r["key"]: r["paper"] for r in table.records} == {"binary": None, "plain": 0.05}
     assert table.header[-1] == "Paper"
+
+
+@pytest.mark.parametrize(
+    ("section", "change"),
+    [
+        ("preprocess", {"normalize": "none"}),
+        ("preprocess", {"normalize": "imagenet"}),
+        ("preprocess", {"normalize": "image"}),
+        ("preprocess", {"colour": "macenko"}),
+        ("augment", {"flips": True}),
+        ("augment", {"colour": 0.5}),
+        ("augment", {"stain": 0.5}),
+        ("train", {"method": "dense"}),
+        ("train", {"trainable": 2}),
+        ("train", {"trainable": 0}),
+        ("data", {"magnifications": [200]}),
+        ("data", {"train_magnifications": [40]}),
+        ("balance", {"method": "class-weights"}),
+    ],
+)
+def test_paper_gap_is_not_beside_what_the_paper_did_not_do(
+    study: Study, section: str, change: dict[str, Any]
+) -> None:
+    assert _paper_gap(study, section, change) is None
+
+
+@pytest.mark.parametrize(
+    ("section", "change"),
+    [
+        ("preprocess", {"normalize": "train+val", "colour": "none"}),
+        ("augment", {"flips": False, "colour": 0.0, "stain": 0.0}),
+        ("train", {"trainable": "all"}),
+        ("data", {"magnifications": [], "train_magnifications": []}),
+    ],
+)
+def test_paper_gap_is_beside_either_reading_of_the_paper(
+    study: Study, section: str, change: dict[str, Any]
+) -> None:
+    assert _paper_gap(study, section, change) == 0.05
+
+
+def _paper_gap(study: Study, section: str, change: dict[str, Any]) -> object:
+    """The paper's gap beside the row "plain", were its recipe another."""
+    entry = _of(study, "plain")
+    assert entry.run is not None
+    recipe = entry.run.recipe
+    recipe = {**recipe, section: {**recipe.get(section, {}), **change}}
+    row = replace(entry, run=replace(entry.run, recipe=recipe))
+    table = claims.losses(replace(study, entries=[row]))
+    assert table is not None
+    assert (table.header[-1] == "Paper") == (table.records[0]["paper"] is not None)
+    return table.records[0]["paper"]
 
 
 def test_confusions_are_shares_of_the_true_type(study: Study) -> None:

@@ -90,7 +90,7 @@ def losses(study: Study) -> Table | None:
         "protocol's own grouping."
         + (
             " Last column: what the paper reads off its Fig. 5, for 8 types without augmentation "
-            "and random images."
+            "and random images, beside rows trained as it trained."
             if paper
             else ""
         ),
@@ -103,10 +103,24 @@ def losses(study: Study) -> Table | None:
 def _says(entry: Entry) -> float | None:
     """The paper's own gap where the row repeats what its Fig. 5 shows."""
     recipe = entry.run.recipe if entry.run else {}
-    plain = recipe.get("balance", {}).get("method") == "none"
-    if not (plain and entry.task == "subtype" and entry.recipe.startswith("nishio2024")):
+    named = entry.task == "subtype" and entry.recipe.startswith("nishio2024")
+    if not (named and _as_in_fig_5(recipe)):
         return None
     return published.LOSS_GAPS.get(str(recipe.get("model", {}).get("backbone")))
+
+
+def _as_in_fig_5(recipe: Mapping[str, Any]) -> bool:
+    """All photographs, a z-score of the training images, no augmentation, every layer trained."""
+    data, preprocess, train = (recipe.get(name, {}) for name in ("data", "preprocess", "train"))
+    return (
+        recipe.get("balance", {}).get("method") == "none"
+        and not any(recipe.get("augment", {}).values())
+        and not (data.get("magnifications") or data.get("train_magnifications"))
+        and preprocess.get("colour", "none") == "none"
+        and preprocess.get("normalize") in ("train", "train+val")
+        and train.get("method") == "finetune"
+        and train.get("trainable", "all") == "all"
+    )
 
 
 def _gap_cell(gap: LossGap | None) -> Cell:
