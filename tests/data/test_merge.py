@@ -61,6 +61,15 @@ def test_parts_of_one_set_share_their_patients(tiny_breakhis: Path) -> None:
     assert merged.table["patient_id"].nunique() == 24
 
 
+@pytest.mark.parametrize("source", ["phantom", "phantom-tied"])
+def test_two_phantoms_share_no_patient(source: str) -> None:
+    """Their slides' numbers are drawn anew for each seed: the same one is another patient."""
+    one = images(source, ["SOB_B_A-14-3000-40-001"], ["14-3000"])
+    two = images(source, ["SOB_M_DC-14-3000-40-001"], ["14-3000"])
+    with pytest.raises(DataError, match=rf"two data sets are named '{source}'.*leave one of two"):
+        merge([one, two])
+
+
 def test_the_same_photograph_twice(tiny_breakhis: Path) -> None:
     whole = read_images(tiny_breakhis)
     with pytest.raises(DataError, match=r"stands in two .* \(and 47 more do\), give each .* once"):

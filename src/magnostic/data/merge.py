@@ -14,7 +14,7 @@ from magnostic.errors import DataError
 
 #: Sources whose own names of images and slides mean the same in every part of the set; other
 #: sources are named after a file or folder, which says nothing of what is in it.
-_ONE_SET: Final = ("breakhis", "phantom", "aptos")
+_ONE_SET: Final = ("breakhis", "aptos")
 _IDS: Final = ("image_id", "slide_id", "patient_id", "accession")
 
 
@@ -50,10 +50,21 @@ def _refuse_namesakes(sources: Sequence[set[str]]) -> None:
             if name not in _ONE_SET:
                 raise DataError(
                     f"--data: two data sets are named {name!r}, so that their patients can't be "
-                    "told apart; rename the manifest or folder of one, or write both into one "
-                    "manifest if they are one set"
+                    f"told apart; {_mend(name)}"
                 )
         seen |= names
+
+
+def _mend(name: str) -> str:
+    # No name tells phantoms apart, and slides of two seeds may have one number by chance.
+    if name.startswith("phantom"):
+        return (
+            "leave one of two phantoms out, give the one folder that holds both parts of the same "
+            "phantom, or rename the manifest of one"
+        )
+    return (
+        "rename the manifest or folder of one, or write both into one manifest if they are one set"
+    )
 
 
 def _refuse_twice(table: pd.DataFrame) -> None:
