@@ -120,17 +120,34 @@ def test_csv_holds_printed_and_unrounded_figures(written: Path) -> None:
     assert list(rows) == ["binary", "probe", "plain", "few", "vgg", "later"]
     metrics = read_json(written / "runs/plain-0a1b2c3d/metrics.json")
     for name in ("random", "patient", "accession"):
-        for key in ("accuracy", "macro_f1"):
+        for key in ("accuracy", "macro_precision", "macro_recall", "macro_f1"):
             figure = metrics["protocols"][name]["overall"][key]
             assert float(rows["plain"][f"{name}_{key}"]) == figure["estimate"]
             assert float(rows["plain"][f"{name}_{key}_low"]) == figure["low"]
+            assert float(rows["plain"][f"{name}_{key}_high"]) == figure["high"]
     assert rows["plain"]["published_accuracy"] == "93.97"
     assert rows["probe"]["published_rows"] == (
         "table3-patil2022-densenet121 text-patil2022-densenet121"
     )
+    assert rows["probe"]["published_accuracy"] == "87.2"
+    assert rows["probe"]["published_f1"] == "87.0"
+    assert rows["probe"]["published_2_accuracy"] == "86.54"
+    assert rows["probe"]["published_2_source"] == "[9], 2022, in the text"
+    assert rows["probe"]["published_2_f1"] == rows["plain"]["published_2_accuracy"] == ""
     assert rows["binary"]["accession_accuracy"] == ""
     assert rows["few"]["status"] == "refused"
     assert rows["few"]["random_accuracy"] == ""
+
+
+def test_page_gives_precision_and_recall_under_macro_f1(written: Path, text: str) -> None:
+    for key in ("binary", "probe", "plain"):
+        metrics = read_json(written / f"runs/{key}-0a1b2c3d/metrics.json")["protocols"]
+        for result in metrics.values():
+            p, r = (
+                100 * result["overall"][f"macro_{name}"]["estimate"]
+                for name in ("precision", "recall")
+            )
+            assert f"P {p:.1f} · R {r:.1f}<" in text
 
 
 def test_every_table_and_figure_is_a_file_too(written: Path, text: str) -> None:
