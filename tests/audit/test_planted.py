@@ -236,3 +236,33 @@ def test_truth_bent_to_the_prediction(cheat: Path, images: Images) -> None:
     bent.iloc[wrong] = table["y_pred"].iloc[wrong]
     rewrite(cheat, table.assign(y_true=bent.astype("str")))
     assert found(cheat, images) == {"MG009": tuple(table["image_id"].iloc[wrong])}
+
+
+def test_a_predicted_class_bent_to_the_truth(cheat: Path, images: Images) -> None:
+    table = Predictions.read(cheat / "predictions.parquet").table
+    wrong = ((table["y_true"] != table["y_pred"]) & (table["part"] == "test")).to_numpy()
+    rewrite(cheat, table.assign(y_pred=table["y_pred"].mask(wrong, table["y_true"])))
+    issues = [f for f in audit_run(cheat, images) if f.code == "MG009" and f.status == "issue"]
+    assert set(table.loc[wrong, "image_id"]) == {i for f in issues for i in f.ids}
+
+
+@pytest.mark.parametrize("column", ["slide_id", "patient_id", "accession"])
+def test_images_counted_as_other_patients(cheat: Path, images: Images, column: str) -> None:
+    table = Predictions.read(cheat / "predictions.parquet").table
+    one = ((table["part"] == "test").to_numpy()).nonzero()[0][:1]
+    bent = table[column].astype(object)
+    bent.iloc[one] = "another"
+    rewrite(cheat, table.assign(**{column: bent.astype("str")}))
+    assert found(cheat, images)["MG009"] == tuple(table["image_id"].iloc[one])
+
+
+@pytest.mark.parametrize("figure", ["accuracy", "macro_f1"])
+def test_a_figure_that_was_typed_in(cheat: Path, images: Images, figure: str) -> None:
+    metrics = read_json(cheat / "metrics.json")
+    metrics["protocols"]["patient"]["overall"][figure]["estimate"] += 0.01
+    write_json(cheat / "metrics.json", metrics)
+    assert found(cheat, images) == {"MG009": ()}
+    (told,) = [
+        f.message for f in audit_run(cheat, images) if f.status == "issue" and f.code == "MG009"
+    ]
+    assert f"states other figures than its predictions have: {figure} " in told

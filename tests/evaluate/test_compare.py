@@ -70,6 +70,33 @@ def test_two_classes_have_sensitivity_and_specificity(drawn: Draw) -> None:
     assert found["auc_tests"][0]["difference"] == pytest.approx(auc)
 
 
+def test_sensitivity_rests_on_the_patients_of_its_class(drawn: Draw) -> None:
+    weak = drawn(2, n=300, patients=20, classes=BINARY, skill=0.3)
+    truth = weak.table.groupby("patient_id")["y_true"].agg(lambda y: (y == "malignant").any())
+    some = set(truth.index[truth][:4])
+    rows = weak.table["patient_id"].isin(some) & (weak.table["y_true"] == "malignant")
+    table = weak.table.copy()
+    table.loc[rows, ["y_pred", "p_benign", "p_malignant"]] = ["malignant", 0.0, 1.0]
+    others = ~table["patient_id"].isin(some) & (table["y_true"] == "benign")
+    table.loc[others, ["y_pred", "p_benign", "p_malignant"]] = ["benign", 1.0, 0.0]
+    figures = pair(Predictions(table), weak)["figures"]
+    assert figures["sensitivity"]["differing"] <= 4
+    assert figures["sensitivity"]["n_clusters"] == truth.sum()
+    assert not figures["sensitivity"]["supported"]
+    assert figures["accuracy"]["differing"] > 6
+
+
+def test_more_pairs_ask_for_more_differing_patients(drawn: Draw) -> None:
+    weak = drawn(2, n=300, patients=20, skill=0.3)
+    strong = improved(weak, {f"s{k}" for k in range(6)})
+    tables = {"one": strong, "two": weak, "three": improved(weak, {"s19"})}
+    alone = pair(strong, weak)["figures"]["accuracy"]
+    assert alone["differing"] == 6
+    among = compare(tables, "patient", resamples=500)["pairs"][0]["figures"]["accuracy"]
+    assert not among["supported"], "of 2^6 exchanges two, thrice: 9%"
+    assert among["minimum_detectable"] > alone["minimum_detectable"]
+
+
 def test_a_real_difference_is_supported_and_says_on_what_it_rests(drawn: Draw) -> None:
     weak = drawn(2, n=300, patients=20, skill=0.3)
     strong = improved(weak, {f"s{k}" for k in range(14)})
@@ -95,7 +122,7 @@ def test_five_patients_support_nothing_whatever_the_interval(drawn: Draw) -> Non
     assert accuracy["low"] > 0
     assert not accuracy["supported"]
     assert "not supported, whatever the interval" in accuracy["words"]
-    assert "5 differ in what is predicted. It takes 6" in accuracy["words"]
+    assert "5 differ in it. It takes 6" in accuracy["words"]
     assert "no difference is supported" in five["words"]
     six = pair(improved(weak, {f"s{k}" for k in range(6)}), weak)
     assert six["figures"]["accuracy"]["supported"]

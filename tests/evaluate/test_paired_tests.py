@@ -88,7 +88,21 @@ def test_obuchowski_with_one_image_a_cluster_is_delongs(seed: int) -> None:
     # DeLong has no cross term: here a cluster with a positive has no negative, and x y = 0.
     assert test.difference == pytest.approx(difference)
     assert test.standard_error == pytest.approx(error)
-    assert test.p == pytest.approx(2 * stats.norm.sf(abs(difference / error)))
+    df = min(positive.sum(), (~positive).sum()) - 1
+    assert test.p == pytest.approx(2 * stats.t.sf(abs(difference / error), df))
+
+
+def test_obuchowski_seldom_rejects_where_few_clusters_hold_the_class() -> None:
+    """Equal systems; with normal quantiles 23% of such tests reject at 5%."""
+    rng = np.random.default_rng(2)
+    codes = np.repeat(np.arange(22), 8)
+    positive = codes < 2
+    rejected = 0
+    for _ in range(100):
+        scores = [rng.normal(size=22)[codes] + rng.normal(size=len(codes)) for _ in range(2)]
+        p = _test(scores, positive, codes).p
+        rejected += p is not None and p < 0.05
+    assert rejected <= 10
 
 
 def _by_definition(scores: list[Floats], positive: Truth, codes: Codes) -> float:

@@ -51,3 +51,15 @@ def test_one_cluster_has_no_interval_and_no_rows_no_figure() -> None:
     assert found["one"].low is None
     assert "one cluster only" in str(found["one"].reason)
     assert found["none"].estimate is None
+
+
+def test_what_is_right_in_every_cluster_has_no_limits() -> None:
+    """Limits of no width would claim certainty, in what is derived from them too."""
+    codes, _, among = _rows()
+    ratios = Ratios(codes, 7, np.zeros(90))
+    ratios.add("all right", np.ones(90), among)
+    ratios.derive("the same", lambda v: v["all right"])
+    for estimate in ratios.estimates(Sampling(200), "x").values():
+        assert estimate.estimate == 1
+        assert estimate.low is None
+        assert estimate.reason == "the same in every resample"

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from magnostic.errors import TableError
@@ -112,6 +113,19 @@ def test_class_of_one_patient_has_no_interval_and_a_warning(three: Predictions) 
     assert recall["low"] is None
     assert "one patient" in recall["reason"]
     assert any(text.startswith("A: test images of one patient") for text in found["warnings"])
+
+
+def test_folds_of_one_class_are_warned_of(drawn: Draw) -> None:
+    """Scores of models that know their training shares alone: pooled over folds, AUC is 0."""
+    table = drawn(1).table
+    patient = pd.factorize(table["patient_id"])[0]
+    one_class = table.assign(
+        fold=patient.astype(np.int16), y_true=np.where(patient % 2, "A", "F").astype(object)
+    )
+    assert one_class["fold"].nunique() > 2
+    for frame, expected in ((table, False), (one_class, True)):
+        side = _summary(Predictions(frame))["protocols"][frame["protocol"].iloc[0]]
+        assert any("folds test one class" in text for text in side["warnings"]) == expected
 
 
 def test_a_class_with_nothing_right_has_no_limits(drawn: Draw) -> None:

@@ -103,7 +103,7 @@ def test_what_is_said_of_colours(low: float, system: float, says: str) -> None:
     colour, slide, equal = remarks(_controls(low), _metrics(system), "patient")
     assert says in colour
     assert "one of 26, is named right in .60 from the features (naming the largest: .10)" in slide
-    assert ("that part is leakage" in equal) == (low > 0)
+    assert ("that part is knowing the patient" in equal) == (low > 0)
     assert ("cannot be told from no difference" in equal) == (low <= 0)
 
 

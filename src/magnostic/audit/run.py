@@ -161,17 +161,21 @@ def _audit_run(folder: Path, images: Images | None, run: Mapping[str, Any] | Non
         for child in run["children"]:
             place = inside(folder, child["path"])
             of_folds += _of_child(place, child, context, y, run.get("classes", ()))
-            of_folds.append(_scored(predictions, place, child, drawn, y))
+            of_folds.append(_scored(predictions, place, child, drawn, context, y))
         merged = per_protocol(of_folds)
         for protocol in sorted(map(str, predictions.table["protocol"].unique())):
             merged = _with_rules(merged, folder, predictions, protocol, protocol)
             findings.append(fitted.beats_majority(predictions.where(protocol=protocol), protocol))
+            stated = scored.stated_figures(folder, predictions, protocol)
+            findings += [] if stated is None else [stated]
         findings += merged
     else:
         own = _of_child(folder, run, context, y, run.get("classes", ()))
-        own.append(_scored(predictions, folder, run, {}, y))
+        own.append(_scored(predictions, folder, run, {}, context, y))
         findings += _with_rules(own, folder, predictions, str(run["protocol"]), _scope(run))
         findings.append(fitted.beats_majority(predictions, _scope(run)))
+        stated = scored.stated_figures(folder, predictions, str(run["protocol"]))
+        findings += [] if stated is None else [stated]
     return _in_order(findings)
 
 
@@ -180,13 +184,14 @@ def _scored(
     folder: Path,
     run: Mapping[str, Any],
     drawn: Mapping[tuple[str, int, int], set[str]],
+    context: pd.DataFrame,
     y: pd.Series,
 ) -> Finding:
     """MG009 of one child, by the predictions that its figures were computed from."""
     key = {name: run[name] for name in ("protocol", "repeat", "fold")}
     tested = drawn.get((str(key["protocol"]), int(key["repeat"]), int(key["fold"])))
     here = predictions.where(**key)
-    return scored.all_scored(here, Parts.read(folder), tested, y, _scope(run))
+    return scored.all_scored(here, Parts.read(folder), tested, context, y, _scope(run))
 
 
 def _with_rules(

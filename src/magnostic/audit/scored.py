@@ -1,4 +1,4 @@
-"""The check of what was scored: MG009, every test image once, and under its own class."""
+"""The check of what was scored: MG009, every test image once, as what it is, and counted right."""
 
 from __future__ import annotations
 
@@ -6,18 +6,30 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from magnostic.audit.findings import Finding
 from magnostic.data.summary import counted
+from magnostic.evaluate.bootstrap import clusters, unit_of
 from magnostic.evaluate.predictions import Predictions
+from magnostic.evaluate.tally import Tally
+from magnostic.files import read_object
 from magnostic.splits.table import Folds, Parts
 
+#: Whose images are resampled, and by what figures are told apart.
+_OF = ("slide_id", "patient_id", "accession")
+_STATED = ("accuracy", "macro_f1")
 _ANEW = "run the recipe again, and don't edit its tables"
 
 
 def all_scored(
-    predictions: Predictions, parts: Parts, drawn: set[str] | None, y: pd.Series, scope: str
+    predictions: Predictions,
+    parts: Parts,
+    drawn: set[str] | None,
+    context: pd.DataFrame,
+    y: pd.Series,
+    scope: str,
 ) -> Finding:
     """MG009: the test predictions of one fold are those of its test part, no more and no less.
 
@@ -28,6 +40,7 @@ def all_scored(
         predictions: of this fold.
         parts: the fold.
         drawn: ids that the run's folds table tests in this fold; None where there is none.
+        context: the images, with their slides, patients and lab numbers.
         y: class name of each image, indexed by image_id.
     """
     table = predictions.table[predictions.table["part"] == "test"].set_index("image_id")
@@ -62,7 +75,68 @@ def all_scored(
             f"{_ANEW}, or give the data set of the run.",
             tuple(sorted(other)),
         )
+    likeliest = predictions.probabilities.max(axis=1)
+    named = predictions.probabilities[np.arange(len(likeliest)), predictions.predicted_index]
+    unlike = (likeliest - named > 1e-6) & (predictions.table["part"] == "test").to_numpy()
+    if unlike.any():
+        return Finding(
+            "MG009",
+            "issue",
+            scope,
+            f"Predicted class is not the one of the highest probability: "
+            f"{counted(int(unlike.sum()), 'image')}; {_ANEW}.",
+            tuple(sorted(predictions.table.loc[unlike, "image_id"])),
+        )
+    known = context.set_index("image_id").reindex(table.index)
+    for column in _OF:
+        stands, is_of = table[column], known[column]
+        alike = (stands == is_of).fillna(False) | (stands.isna() & is_of.isna())
+        moved = table.index[~alike.to_numpy(bool) & true.notna().to_numpy()]
+        if len(moved):
+            return Finding(
+                "MG009",
+                "issue",
+                scope,
+                f"{column} differs from the images table, so that intervals count others than "
+                f"there are: {counted(len(moved), 'image')}; {_ANEW}, or give the data set of "
+                "the run.",
+                tuple(sorted(moved)),
+            )
     return Finding("MG009", "passed", scope, "Every test image is scored once, as its own class.")
+
+
+def stated_figures(folder: Path, predictions: Predictions, protocol: str) -> Finding | None:
+    """MG009: accuracy, macro F1 and counts of metrics.json are those of the predictions table.
+
+    None where the run has no metrics.json yet, or where that says nothing of this protocol.
+    """
+    path = folder / "metrics.json"
+    tested = predictions.where(protocol=protocol, part="test")
+    if not path.is_file() or tested.table.empty:
+        return None
+    stated = read_object(path).get("protocols", {}).get(protocol)
+    if stated is None:
+        return None
+    found = clusters(tested.table, unit_of(protocol))
+    values = Tally.of(tested, found.codes, found.n).values(np.ones((1, found.n)))
+    true = {name: float(values[name][0]) for name in _STATED}
+    true |= {"n_images": tested.table["image_id"].nunique(), "n_clusters": found.n}
+    said = {name: stated["overall"][name]["estimate"] for name in _STATED}
+    said |= {name: stated[name] for name in ("n_images", "n_clusters")}
+    wrong = [
+        f"{name} {said[name]:.6g} (computed: {value:.6g})"
+        for name, value in true.items()
+        if said[name] is not None and not abs(said[name] - value) <= 1e-6
+    ]
+    if not wrong:
+        return None
+    return Finding(
+        "MG009",
+        "issue",
+        protocol,
+        f"metrics.json states other figures than its predictions have: {', '.join(wrong)}; "
+        f"{_ANEW}.",
+    )
 
 
 def drawn_by_fold(folder: Path) -> Mapping[tuple[str, int, int], set[str]]:

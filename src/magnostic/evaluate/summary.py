@@ -190,6 +190,13 @@ def _warnings(test: Predictions, tally: Tally, unit: str, missing_ids: str | Non
             f"{', '.join(single)}: test images of one {unit} only, so that intervals of macro "
             f"figures cannot show how such {unit}s differ."
         )
+    of_fold = test.table.groupby(["repeat", "fold"])["y_true"].nunique()
+    if len(of_fold) > 2 and (of_fold == 1).mean() > 0.5:
+        said.append(
+            "Most folds test one class: pooled AUC and log loss compare scores of models that have "
+            "each seen fewer of the class they are tested on, and lie below what one model would "
+            "reach, at worst at 0. Report accuracy, or fewer and larger folds."
+        )
     absent = [c for c, n in zip(test.classes, tally.class_clusters, strict=True) if n == 0]
     if absent:
         said.append(f"{', '.join(absent)}: no test image; macro figures are over the other types.")

@@ -47,7 +47,7 @@ def words(d: Difference) -> str:
     said = f"{d.first} against {d.second}, {name}: {points(d.estimate)} points"
     if d.low is not None and d.high is not None:
         said += f" ({100 * d.confidence:.6g}% CI {points(d.low)} to {points(d.high)})"
-    differ = f"{'differs' if d.differing == 1 else 'differ'} in what is predicted"
+    differ = f"{'differs' if d.differing == 1 else 'differ'} in it"
     rests = f"It rests on {count(d.n_clusters, unit)}, of which {d.differing} {differ}."
     if d.p is None:
         return f"{said}; without an interval nothing more can be said. {rests}"
@@ -65,8 +65,13 @@ def words(d: Difference) -> str:
     return f"{said}: not supported{corrected}. {rests}{power}"
 
 
-def summary(differences: Sequence[Difference]) -> str:
-    """All figures of one pair in two or three sentences."""
+def summary(differences: Sequence[Difference], n_clusters: int, differing: int) -> str:
+    """All figures of one pair in two or three sentences.
+
+    Args:
+        differences: one a figure.
+        n_clusters, differing: all clusters, and those with images of unlike predicted class.
+    """
     some = differences[0]
     unit = UNITS[some.unit]
     yes = [
@@ -83,12 +88,14 @@ def summary(differences: Sequence[Difference]) -> str:
             f"none in {_listed(no)} is supported" if yes else "no difference is supported"
         )
     corrected = f", after Holm's correction over {some.n_pairs} pairs" if some.n_pairs > 1 else ""
-    differ = f"{'differs' if some.differing == 1 else 'differ'} in the predicted class"
+    differ = f"{'differs' if differing == 1 else 'differ'} in the predicted class"
     said = (
         f"{some.first} against {some.second}: {'; '.join(verdicts)}{corrected}. This rests on "
-        f"{count(some.n_clusters, unit)}, of which {some.differing} {differ}."
+        f"{count(n_clusters, unit)}, of which {differing} {differ}."
     )
-    if 0 < some.differing < some.needed:
+    if yes:
+        said += f" {len(differences)} figures were looked at, not corrected for one another."
+    if 0 < differing < some.needed:
         said += f" It takes {some.needed} for any support of figures from the predicted class."
     return said
 

@@ -235,5 +235,7 @@ def _equal(controls: Mapping[str, Any], main: str) -> str:
         return f"{text}."
     text += f" ({points(gap['low'], 0)} to {points(gap['high'], 0)})"
     if gap["low"] > 0:
-        return f"{text}: that part is leakage, not missing types or fewer training images."
+        return (
+            f"{text}: that part is knowing the patient, not missing types or fewer training images."
+        )
     return f"{text}: that cannot be told from no difference."
