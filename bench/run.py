@@ -67,6 +67,7 @@ def page() -> str:
     for name, title in SPEED.items():
         source = RESULTS / f"{name.replace('/', '_')}.json"
         if not source.exists():
+            lines += [f"## {title}", "", f"`bench/{name}.py` was not measured.", ""]
             continue
         record = json.loads(source.read_text(encoding="utf-8"))
         lines += [f"## {title}", "", f"`bench/{name}.py`", ""]
@@ -77,6 +78,12 @@ def page() -> str:
         lines += [_line(row) for row in record["rows"]]
         lines += [""]
     return "\n".join(lines)
+
+
+def _met(name: str) -> bool:
+    source = RESULTS / f"{name.replace('/', '_')}.json"
+    record = json.loads(source.read_text(encoding="utf-8")) if source.exists() else {"failed": ""}
+    return "failed" not in record and all(row["met"] is not False for row in record["rows"])
 
 
 def _line(row: dict[str, Any]) -> str:
@@ -114,6 +121,8 @@ def main() -> None:
         measure(name)
     PAGE.write_text(page(), encoding="utf-8")
     print(f"wrote {PAGE.relative_to(HERE.parent)}")
+    if bad := [name for name in names if not _met(name)]:
+        sys.exit(f"failed, or a target was missed: {', '.join(bad)}")
 
 
 if __name__ == "__main__":

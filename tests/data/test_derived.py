@@ -37,6 +37,20 @@ def test_a_damaged_or_short_file_is_computed_anew(tmp_path: Path) -> None:
     assert derived("features", "a", 4, compute, tmp_path)[0, 0] == compute.times == 4
 
 
+def test_no_changed_bit_goes_unnoticed(tmp_path: Path) -> None:
+    compute = Counted()
+    derived("features", "a", 3, compute, tmp_path)
+    [path] = (tmp_path / "features").glob("*.npy")
+    whole = path.read_bytes()
+    for bit in range(0, 8 * len(whole), 5):
+        content = bytearray(whole)
+        content[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(content)
+        before = compute.times
+        derived("features", "a", 3, compute, tmp_path)
+        assert compute.times == before + 1
+
+
 def test_a_full_disk_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")

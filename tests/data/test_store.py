@@ -116,6 +116,21 @@ def test_a_damaged_pack_is_decoded_again(
     assert "damaged" not in capsys.readouterr().err
 
 
+def test_no_changed_bit_of_an_index_stops_a_start(table: pd.DataFrame, tmp_path: Path) -> None:
+    """Some would make it an archive of another version, or one with a password."""
+    open_pixels(table, 32, "squeeze", tmp_path)
+    [data], [index] = tmp_path.rglob("*.u8"), tmp_path.rglob("*.npz")
+    contents, whole = data.read_bytes(), index.read_bytes()
+    store = Store.of(32, "squeeze", tmp_path)
+    [expected] = [list(pack.names) for pack in store.packs()]
+    for bit in range(0, 8 * len(whole), 7):
+        content = bytearray(whole)
+        content[bit // 8] ^= 1 << bit % 8
+        index.write_bytes(content)
+        data.write_bytes(contents)
+        assert all(list(pack.names) == expected for pack in store.packs())
+
+
 def test_damage_that_comes_after_a_row_was_read_is_left_to_the_next_process(
     table: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

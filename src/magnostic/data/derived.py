@@ -1,6 +1,7 @@
 """Arrays computed from the pixel cache and kept beside it: features, colour descriptions.
 
-The key names everything that the array depends on, so that a file is either right or not there.
+The key names everything that the array depends on, and a file ends with the SHA-256 of what stands
+before, so that it is either right or not there.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,9 @@ from magnostic.data.place import default_folder
 from magnostic.errors import DiskFull, RunFailed
 from magnostic.files import whole_file
 from magnostic.progress import say
+
+_DIGEST: Final = 32
+_BLOCK: Final = 2**20
 
 
 def derived(
@@ -36,19 +40,24 @@ def derived(
     digest = hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
     path = (folder or default_folder()) / kind / f"{digest}.npy"
     try:
-        stored: NDArray[Any] = np.load(path)
+        stored = _read(path)
         if len(stored) == rows:
             with contextlib.suppress(OSError):
                 os.utime(path)  # so that it shows when it was last used
             return stored
     except FileNotFoundError:
         pass
-    except (OSError, ValueError, EOFError):
+    except (OSError, ValueError):
         say(f"cache: {path.name} cannot be read and is computed anew")
     array = compute()
     try:
-        with whole_file(path, size=array.nbytes) as temporary, temporary.open("wb") as file:
+        with whole_file(path, size=array.nbytes) as temporary, temporary.open("w+b") as file:
             np.save(file, array)
+            size = file.tell()
+            file.seek(0)
+            made = _sha256(file, size)
+            file.seek(size)
+            file.write(made)
     except DiskFull as error:
         raise DiskFull(f"{error}, or set MAGNOSTIC_CACHE to another folder") from None
     except OSError as error:
@@ -57,3 +66,23 @@ def derived(
             f"({error.strerror or error}); mend that or set MAGNOSTIC_CACHE to another folder"
         ) from None
     return array
+
+
+def _read(path: Path) -> NDArray[Any]:
+    """ValueError where the file is not as it was written."""
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size - _DIGEST
+        if size < 0 or _sha256(file, size) != file.read(_DIGEST):
+            raise ValueError
+        file.seek(0)
+        stored: NDArray[Any] = np.load(file)
+    return stored
+
+
+def _sha256(file: BinaryIO, size: int) -> bytes:
+    """Of the next so many bytes."""
+    found = hashlib.sha256()
+    while size > 0 and (block := file.read(min(size, _BLOCK))):
+        found.update(block)
+        size -= len(block)
+    return found.digest()

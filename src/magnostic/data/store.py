@@ -18,7 +18,6 @@ import contextlib
 import os
 import threading
 import uuid
-import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -88,14 +87,14 @@ class Store:
                     raise ValueError
             except FileNotFoundError:  # removed meanwhile
                 continue
-            except (ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            except OSError as error:  # it may well be whole
+                say(f"pixel cache: {index.name} cannot be read ({error.strerror}) and is left out")
+                continue
+            except Exception:  # a changed archive makes its reader raise much
                 say(f"pixel cache: {data.name} is damaged; its photographs are decoded again")
                 for path in (index, data):
                     with contextlib.suppress(OSError):  # another user's cache
                         path.unlink(missing_ok=True)
-                continue
-            except OSError as error:  # it may well be whole
-                say(f"pixel cache: {index.name} cannot be read ({error.strerror}) and is left out")
                 continue
             yield Pack(data, pd.Index(names), crc32)
 

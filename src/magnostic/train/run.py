@@ -110,6 +110,8 @@ def _run(
         folder = out if single else out / job.path
         for_use = single or (job.protocol == strictest and not isinstance(recipe.train, Probe))
         chosen[job] = _child(experiment, job, parts, folder, single, shared, for_use)
+        if not (frozen or single):
+            memory.free()  # mixed precision ties a network into a cycle
     if single:
         write_card(out)
         write_report(out)
