@@ -41,9 +41,14 @@ SPEED = {
 PACKAGES = ("torch", "torchvision", "timm", "onnxruntime", "openvino", "scikit-learn", "numpy")
 
 
+def kept(name: str) -> Path:
+    """Where the rows of a script are kept."""
+    return RESULTS / f"{name.replace('/', '_')}.json"
+
+
 def measure(name: str) -> None:
     """Run one script and keep its rows; a failed one leaves a row that says so."""
-    target = RESULTS / f"{name.replace('/', '_')}.json"
+    target = kept(name)
     target.parent.mkdir(exist_ok=True)
     command = [sys.executable, str(HERE / f"{name}.py"), "--json", str(target)]
     print(f"== {name}", flush=True)
@@ -65,7 +70,7 @@ def page() -> str:
         "",
     ]
     for name, title in SPEED.items():
-        source = RESULTS / f"{name.replace('/', '_')}.json"
+        source = kept(name)
         if not source.exists():
             lines += [f"## {title}", "", f"`bench/{name}.py` was not measured.", ""]
             continue
@@ -81,8 +86,7 @@ def page() -> str:
 
 
 def _met(name: str) -> bool:
-    source = RESULTS / f"{name.replace('/', '_')}.json"
-    record = json.loads(source.read_text(encoding="utf-8")) if source.exists() else {"failed": ""}
+    record = json.loads(kept(name).read_text(encoding="utf-8"))  # measured just now
     return "failed" not in record and all(row["met"] is not False for row in record["rows"])
 
 

@@ -166,16 +166,14 @@ def _audit_run(folder: Path, images: Images | None, run: Mapping[str, Any] | Non
         for protocol in sorted(map(str, predictions.table["protocol"].unique())):
             merged = _with_rules(merged, folder, predictions, protocol, protocol)
             findings.append(fitted.beats_majority(predictions.where(protocol=protocol), protocol))
-            stated = scored.stated_figures(folder, predictions, protocol)
-            findings += [] if stated is None else [stated]
+            findings += scored.stated_figures(folder, predictions, protocol, protocol)
         findings += merged
     else:
         own = _of_child(folder, run, context, y, run.get("classes", ()))
         own.append(_scored(predictions, folder, run, {}, context, y))
         findings += _with_rules(own, folder, predictions, str(run["protocol"]), _scope(run))
         findings.append(fitted.beats_majority(predictions, _scope(run)))
-        stated = scored.stated_figures(folder, predictions, str(run["protocol"]))
-        findings += [] if stated is None else [stated]
+        findings += scored.stated_figures(folder, predictions, str(run["protocol"]), _scope(run))
     return _in_order(findings)
 
 

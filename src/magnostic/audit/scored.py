@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,49 +43,40 @@ def all_scored(
         context: the images, with their slides, patients and lab numbers.
         y: class name of each image, indexed by image_id.
     """
-    table = predictions.table[predictions.table["part"] == "test"].set_index("image_id")
+    test = predictions.where(part="test")
+    table = test.table.set_index("image_id")
     scored, tested = set(table.index), set(parts.ids("test"))
     expected = tested if drawn is None else drawn
-    missing, extra = expected - scored, scored - (expected & tested)
-    if missing:
-        return Finding(
-            "MG009",
-            "issue",
-            scope,
+
+    def issue(message: str, ids: Iterable[str]) -> Finding:
+        return Finding("MG009", "issue", scope, message, tuple(sorted(ids)))
+
+    if missing := expected - scored:
+        return issue(
             f"{len(missing)} of {len(expected)} test images are not scored: the figures leave out "
             f"what may be the hardest; {_ANEW}.",
-            tuple(sorted(missing)),
+            missing,
         )
-    if extra:
-        return Finding(
-            "MG009",
-            "issue",
-            scope,
+    if extra := scored - (expected & tested):
+        return issue(
             f"Scored though this fold does not test it: {counted(len(extra), 'image')}; {_ANEW}.",
-            tuple(sorted(extra)),
+            extra,
         )
     true = y.reindex(table.index)
     other = table.index[(true.notna() & (true != table["y_true"])).to_numpy()]
     if len(other):
-        return Finding(
-            "MG009",
-            "issue",
-            scope,
+        return issue(
             f"Scored under another class than in the images table: {counted(len(other), 'image')}; "
             f"{_ANEW}, or give the data set of the run.",
-            tuple(sorted(other)),
+            other,
         )
-    likeliest = predictions.probabilities.max(axis=1)
-    named = predictions.probabilities[np.arange(len(likeliest)), predictions.predicted_index]
-    unlike = (likeliest - named > 1e-6) & (predictions.table["part"] == "test").to_numpy()
-    if unlike.any():
-        return Finding(
-            "MG009",
-            "issue",
-            scope,
-            f"Predicted class is not the one of the highest probability: "
-            f"{counted(int(unlike.sum()), 'image')}; {_ANEW}.",
-            tuple(sorted(predictions.table.loc[unlike, "image_id"])),
+    named = np.take_along_axis(test.probabilities, test.predicted_index[:, None], axis=1)[:, 0]
+    unlike = table.index[test.probabilities.max(axis=1) - named > 1e-6]
+    if len(unlike):
+        return issue(
+            "Predicted class is not the one of the highest probability: "
+            f"{counted(len(unlike), 'image')}; {_ANEW}.",
+            unlike,
         )
     known = context.set_index("image_id").reindex(table.index)
     for column in _OF:
@@ -93,30 +84,29 @@ def all_scored(
         alike = (stands == is_of).fillna(False) | (stands.isna() & is_of.isna())
         moved = table.index[~alike.to_numpy(bool) & true.notna().to_numpy()]
         if len(moved):
-            return Finding(
-                "MG009",
-                "issue",
-                scope,
+            return issue(
                 f"{column} differs from the images table, so that intervals count others than "
                 f"there are: {counted(len(moved), 'image')}; {_ANEW}, or give the data set of "
                 "the run.",
-                tuple(sorted(moved)),
+                moved,
             )
     return Finding("MG009", "passed", scope, "Every test image is scored once, as its own class.")
 
 
-def stated_figures(folder: Path, predictions: Predictions, protocol: str) -> Finding | None:
-    """MG009: accuracy, macro F1 and counts of metrics.json are those of the predictions table.
+def stated_figures(
+    folder: Path, predictions: Predictions, protocol: str, scope: str
+) -> list[Finding]:
+    """MG009: an issue where accuracy, macro F1 or counts of metrics.json are not the predictions'.
 
-    None where the run has no metrics.json yet, or where that says nothing of this protocol.
+    Nothing where the run has no metrics.json yet, or where that says nothing of this protocol.
     """
     path = folder / "metrics.json"
     tested = predictions.where(protocol=protocol, part="test")
     if not path.is_file() or tested.table.empty:
-        return None
+        return []
     stated = read_object(path).get("protocols", {}).get(protocol)
     if stated is None:
-        return None
+        return []
     found = clusters(tested.table, unit_of(protocol))
     values = Tally.of(tested, found.codes, found.n).values(np.ones((1, found.n)))
     true = {name: float(values[name][0]) for name in _STATED}
@@ -129,14 +119,9 @@ def stated_figures(folder: Path, predictions: Predictions, protocol: str) -> Fin
         if said[name] is not None and not abs(said[name] - value) <= 1e-6
     ]
     if not wrong:
-        return None
-    return Finding(
-        "MG009",
-        "issue",
-        protocol,
-        f"metrics.json states other figures than its predictions have: {', '.join(wrong)}; "
-        f"{_ANEW}.",
-    )
+        return []
+    message = f"metrics.json states other figures than its predictions have: {', '.join(wrong)}"
+    return [Finding("MG009", "issue", scope, f"{message}; {_ANEW}.")]
 
 
 def drawn_by_fold(folder: Path) -> Mapping[tuple[str, int, int], set[str]]:

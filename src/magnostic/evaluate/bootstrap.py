@@ -72,6 +72,12 @@ class Estimate:
     def without_interval(self, reason: str) -> Estimate:
         return Estimate(self.estimate, None, None, self.n_clusters, reason)
 
+    def unless_constant(self) -> Estimate:
+        """Without limits of no width, which would claim certainty: none or all of it is right."""
+        if self.low is None or self.low != self.high:
+            return self
+        return self.without_interval("the same in every resample")
+
 
 def unit_of(protocol: str) -> str:
     """What a protocol holds independent: ``accession`` for that protocol, else ``patient``."""

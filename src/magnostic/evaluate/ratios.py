@@ -75,11 +75,7 @@ class Ratios:
         for name, n in zip(names, holding, strict=True):
             if n < 2 and result[name].low is not None:
                 result[name] = result[name].without_interval("its images are of one cluster only")
-        for name, of in result.items():
-            if of.low is not None and of.low == of.high:
-                # None or all of them right: limits of no width would claim certainty.
-                result[name] = of.without_interval("the same in every resample")
-        return result
+        return {name: estimate.unless_constant() for name, estimate in result.items()}
 
     def _total(self, values: NDArray[Any]) -> Floats:
         summed = np.bincount(self._cell, values, minlength=self._shape[0] * self._shape[1])

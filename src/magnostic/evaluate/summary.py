@@ -174,10 +174,7 @@ def _by_class(
             if n_clusters < 2 and estimate.low is not None:
                 # Every resample that has the class would repeat the one cluster.
                 estimate = estimate.without_interval(f"the class stands in one {unit} only")
-            elif estimate.low is not None and estimate.low == estimate.high:
-                # None or all of the class right: limits of no width would claim certainty.
-                estimate = estimate.without_interval("the same in every resample")
-            entry[metric] = estimate.as_dict()
+            entry[metric] = estimate.unless_constant().as_dict()
         result[label] = {**entry, "n": int(images.get(label, 0)), "n_clusters": n_clusters}
     return result
 

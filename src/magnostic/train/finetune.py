@@ -314,10 +314,7 @@ def _epoch(
     progress.step = len(parts)
     totals = group.sum(totals)
     progress.partial = [*totals.tolist(), time.monotonic() - started]
-    states = [torch.get_rng_state()]
-    if accelerator.device.type == "cuda":  # dropout there has numbers of its own
-        states.append(torch.cuda.get_rng_state())
-    if not group.alike(torch.cat(states)):
+    if not group.alike(torch.cat([*checkpoint.random_states().values()])):
         raise Agreed(
             f"the processes drew unlike random numbers in epoch {epoch + 1}, so the backbone drops "
             "what can't be shared; leave that out of model.args, or train with one process"
